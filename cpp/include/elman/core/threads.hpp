@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/core/threads.hpp: fork-join in a few microseconds for the parts of one kernel.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#include <signal.h>
+#endif
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+#include "elman/core/aligned.hpp"
+#include "elman/core/cpu_count.hpp"
+#include "elman/core/errors.hpp"
+#include "elman/core/shape.hpp"
+
+namespace elman {
+
+namespace detail {
+
+inline void cpu_pause() noexcept {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+/// Spins until ready() or for at most 20 us, about one wake-up of a parked thread: a time loop
+/// that forks every few microseconds never sleeps, and an idle pool stops burning cores at once.
+template <class Ready>
+void spin_until(Ready&& ready) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (ready()) return;
+      cpu_pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+}
+
+/// Holds signals back from the threads that are started during its life, so that Ctrl-C reaches
+/// the thread that handles it.
+class SignalShield {
+#if defined(__unix__) || defined(__APPLE__)
+ public:
+  SignalShield() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &saved_);
+  }
+  ~SignalShield() { pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
+  SignalShield(const SignalShield&) = delete;
+  SignalShield& operator=(const SignalShield&) = delete;
+
+ private:
+  sigset_t saved_;
+#endif
+};
+
+}  // namespace detail
+
+/// The threads that the kernels share. Workers start with the first run() that needs them, spin
+/// for 20 us after their work and then sleep; a forked child starts again without any.
+class ThreadPool {
+ public:
+  static constexpr int kMaxThreads = 256;
+
+  /// The pool of this process, sized by ELMAN_NUM_THREADS or by the cores it may use.
+  static ThreadPool& global() {
+    static Owner owner;
+    return *owner.pool;
+  }
+
+  /// Threads that one run may use, the calling thread included.
+  [[nodiscard]] int size() const noexcept { return size_.load(std::memory_order_relaxed); }
+
+  /// Waits for the present run, then changes the number of threads.
+  /// Errors    std::invalid_argument unless 1 <= threads <= 256;
+  ///           std::logic_error when called from inside of a part
+  void resize(int threads) {
+    if (threads < 1 || threads > kMaxThreads) {
+      fail("set_num_threads", "threads: expected 1 to " + std::to_string(kMaxThreads) +
+                                  ", got " + std::to_string(threads));
+    }
+    if (inside_part()) fail_state("set_num_threads", "cannot be called from inside of a kernel");
+    while (!try_acquire()) std::this_thread::yield();
+    stop();
+    size_.store(threads, std::memory_order_relaxed);
+    release();
+  }
+
+  /// Calls f(part) for every part in [0, parts), part 0 on the calling thread; returns after all.
+  /// Parts may run in any order and on any thread (a caller that is done takes over parts that no
+  /// worker has begun), so they must not wait for each other. A call from inside of a part, or
+  /// while another user thread has the pool, runs all parts in order on the calling thread.
+  /// Errors    the exception of the lowest part that threw, after all parts have ended
+  template <class F>
+  void run(int parts, F&& f) {
+    if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) {
+      for (int part = 0; part < parts; ++part) f(part);
+      return;
+    }
+    using Callable = std::remove_reference_t<F>;
+    const Job job{const_cast<void*>(static_cast<const void*>(std::addressof(f))),
+                  [](void* context, int part) { (*static_cast<Callable*>(context))(part); }};
+    std::exception_ptr error;
+    {
+      const Taken taken(*this);
+      error = dispatch(job, parts);
+    }
+    if (error) std::rethrow_exception(error);
+  }
+
+ private:
+  enum State : int { kIdle, kPosted, kStop };
+
+  struct Job {
+    void* context = nullptr;
+    void (*call)(void*, int) = nullptr;
+
+    std::exception_ptr run(int part) const noexcept {
+      bool& inside = inside_part();
+      const bool before = inside;
+      inside = true;
+      std::exception_ptr error;
+      try {
+        call(context, part);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      inside = before;
+      return error;
+    }
+  };
+
+  // One cache line each: posting work to one worker does not disturb the others.
+  struct alignas(kAlignment) Worker {
+    std::atomic<int> state{kIdle};
+    std::exception_ptr error;
+    std::thread thread;
+  };
+
+  struct Crew {
+    explicit Crew(int count) : workers(static_cast<std::size_t>(count)) {}
+    std::vector<Worker> workers;
+    int started = 0;
+    Crew* older = nullptr;
+  };
+
+  // The pool itself is never destroyed: threads that outlive main() may still call run(), which
+  // then finds the pool taken and works alone. Only the workers end with the process or library.
+  struct Owner {
+    ThreadPool* pool = new ThreadPool(detail::default_threads());
+    Owner() {
+      forked_pool() = pool;
+#if defined(__unix__) || defined(__APPLE__)
+      pthread_atfork(nullptr, nullptr, [] { forked_pool()->after_fork(); });
+#endif
+    }
+    ~Owner() { pool->retire(); }
+    Owner(const Owner&) = delete;
+    Owner& operator=(const Owner&) = delete;
+  };
+
+  explicit ThreadPool(int threads) : size_(std::min(threads, kMaxThreads)) {}
+
+  static ThreadPool*& forked_pool() noexcept {
+    static ThreadPool* pool = nullptr;
+    return pool;
+  }
+  static bool& inside_part() noexcept {
+    static thread_local bool inside = false;
+    return inside;
+  }
+
+  bool try_acquire() noexcept {
+    return !busy_.load(std::memory_order_relaxed) &&
+           !busy_.exchange(true, std::memory_order_acquire);
+  }
+  void release() noexcept { busy_.store(false, std::memory_order_release); }
+
+  // Gives the acquired pool back, also when memory for the workers runs out.
+  struct Taken {
+    explicit Taken(ThreadPool& owner) noexcept : pool(owner) {}
+    ~Taken() { pool.release(); }
+    Taken(const Taken&) = delete;
+    Taken& operator=(const Taken&) = delete;
+    ThreadPool& pool;
+  };
+
+  std::exception_ptr dispatch(const Job& job, int parts) {
+    const int helpers = start(std::min(parts, size()) - 1);
+    job_ = job;
+    pending_.store(helpers, std::memory_order_relaxed);
+    for (int i = 0; i < helpers; ++i) {
+      Worker& worker = worker_at(i);
+      // Sequentially consistent, as the notify below must not overlook a worker going to sleep.
+      worker.state.store(kPosted);
+      worker.state.notify_one();
+    }
+    std::exception_ptr error = job.run(0);
+    for (int part = helpers + 1; part < parts; ++part) keep_first(error, job.run(part));
+    take_over(job, helpers);
+    await_workers();
+    std::exception_ptr first = nullptr;
+    for (int i = 0; i < helpers; ++i) {
+      keep_first(first, std::exchange(worker_at(i).error, nullptr));
+    }
+    keep_first(error, first);
+    return error;
+  }
+
+  static void keep_first(std::exception_ptr& kept, const std::exception_ptr& next) noexcept {
+    if (!kept) kept = next;
+  }
+
+  // A worker whose core is busy with something else must not hold up the caller.
+  void take_over(const Job& job, int helpers) noexcept {
+    for (int i = helpers - 1; i >= 0; --i) {
+      Worker& worker = worker_at(i);
+      int expected = kPosted;
+      if (worker.state.compare_exchange_strong(expected, kIdle)) {
+        worker.error = job.run(i + 1);
+        pending_.fetch_sub(1);
+      }
+    }
+  }
+
+  void await_workers() noexcept {
+    const auto done = [this] { return pending_.load(std::memory_order_acquire) == 0; };
+    if (!done()) detail::spin_until(done);
+    for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
+  }
+
+  // Returns how many of the first `wanted` workers exist. Fewer than wanted (a process limit) is
+  // no error: the caller does their parts.
+  int start(int wanted) {
+    if (crew_ == nullptr) {
+      crew_ = new Crew(size() - 1);
+      crew_->older = forgotten_;
+    }
+    if (crew_->started < wanted && !at_limit_) {
+      const detail::SignalShield shield;
+      try {
+        for (; crew_->started < wanted; ++crew_->started) {
+          const int i = crew_->started;
+          worker_at(i).thread = std::thread([this, i] { work(i); });
+        }
+      } catch (const std::system_error&) {
+        at_limit_ = true;  // not tried again before the next resize
+      }
+    }
+    return std::min(wanted, crew_->started);
+  }
+
+  void work(int i) noexcept {
+    Worker& worker = worker_at(i);
+    const auto called = [&worker] {
+      return worker.state.load(std::memory_order_acquire) != kIdle;
+    };
+    for (;;) {
+      detail::spin_until(called);
+      worker.state.wait(kIdle);
+      int expected = kPosted;
+      if (worker.state.compare_exchange_strong(expected, kIdle)) {
+        worker.error = job_.run(i + 1);
+        if (pending_.fetch_sub(1) == 1) pending_.notify_one();
+      } else if (expected == kStop) {
+        return;
+      }
+    }
+  }
+
+  // The caller holds the pool.
+  void stop() noexcept {
+    if (crew_ == nullptr) return;
+    for (int i = 0; i < crew_->started; ++i) {
+      Worker& worker = worker_at(i);
+      worker.state.store(kStop);
+      worker.state.notify_one();
+    }
+    for (int i = 0; i < crew_->started; ++i) worker_at(i).thread.join();
+    delete crew_;
+    crew_ = nullptr;
+    at_limit_ = false;
+  }
+
+  // At the end of the process: a user thread that is inside of a kernel gets 100 ms to leave it.
+  // The pool stays taken afterwards.
+  void retire() noexcept {
+    for (int i = 0; i < 100; ++i) {
+      if (try_acquire()) return stop();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  // The child of a fork has none of the threads. Their handles can neither be joined nor
+  // destroyed, so they stay in a list that nobody reads.
+  void after_fork() noexcept {
+    if (crew_ != nullptr) {
+      forgotten_ = crew_;
+      crew_ = nullptr;
+    }
+    at_limit_ = false;
+    pending_.store(0);
+    release();
+  }
+
+  Worker& worker_at(int i) noexcept { return crew_->workers[static_cast<std::size_t>(i)]; }
+
+  std::atomic<int> size_;
+  std::atomic<bool> busy_{false};
+  bool at_limit_ = false;
+  Job job_;
+  Crew* crew_ = nullptr;
+  Crew* forgotten_ = nullptr;
+  alignas(kAlignment) std::atomic<int> pending_{0};
+};
+
+/// Parts worth starting for a kernel of `flops` operations on `units` independent units.
+/// Below 2e5 flop (about 5 us on one core) a part costs more to start than it saves.
+[[nodiscard]] inline int plan_parts(double flops, Index units) {
+  constexpr double kFlopsPerPart = 2e5;
+  const double by_work = flops / kFlopsPerPart;
+  if (by_work < 2 || units < 2) return 1;
+  const double most = std::min(by_work, static_cast<double>(units));
+  const int threads = ThreadPool::global().size();
+  return most < threads ? static_cast<int>(most) : threads;
+}
+
+struct Range {
+  Index begin = 0;
+  Index end = 0;
+  [[nodiscard]] Index size() const noexcept { return end - begin; }
+};
+
+/// The share of one part of [0, units): contiguous, sizes differ by at most one.
+[[nodiscard]] constexpr Range part_range(Index units, int parts, int part) noexcept {
+  const Index share = units / parts;
+  const Index rest = units % parts;
+  const Index begin = part * share + std::min<Index>(part, rest);
+  return {begin, begin + share + (part < rest ? 1 : 0)};
+}
+
+/// Calls f(begin, end) on contiguous shares of [0, units), in parallel when the work pays for it.
+template <class F>
+void parallel_for(double flops, Index units, F&& f) {
+  if (units <= 0) return;
+  const int parts = plan_parts(flops, units);
+  if (parts == 1) return static_cast<void>(f(Index{0}, units));
+  ThreadPool::global().run(parts, [&](int part) {
+    const Range range = part_range(units, parts, part);
+    f(range.begin, range.end);
+  });
+}
+
+}  // namespace elman
