@@ -4,6 +4,8 @@
 
 NB_MODULE(ELMAN_MODULE_NAME, m) {
   using namespace elman::bindings;
+  // Types pickle and print under one name, whichever level is loaded.
+  m.attr("__name__") = "elman._core";
   m.doc() = "The C++ core of elman. Private: use the elman package.";
   bind_config(m);
 }

@@ -2,11 +2,13 @@
 // elman/core/random.hpp: counter-based random numbers; element i is a function of its own.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
+#include <string>
 #include <type_traits>
 #include <utility>
 
