@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From anything array-like to `elman.Tensor`, without a copy where type and order fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from elman import _settings
+from elman._backend import core
+
+Tensor = core.Tensor
+Variable = core.Variable
+
+_SUPPORTED = ("float32", "float64", "int32", "int64", "bool")
+
+
+def as_tensor(x: Any, dtype: str | None = None) -> Any:
+    """x as a Tensor of `dtype` (its own type when None, floatx for Python floats)."""
+    if isinstance(x, Tensor):
+        return x if dtype is None or x.dtype == dtype else core.cast(x, dtype)
+    if not hasattr(x, "dtype"):
+        x = np.asarray(x)
+        if dtype is None and x.dtype == np.float64:
+            dtype = _settings.floatx()
+    kind = getattr(x.dtype, "kind", None)
+    if kind in ("O", "U", "S", "c", "M", "m", "V"):
+        raise TypeError(f"expected an array of numbers, got dtype {x.dtype}")
+    if isinstance(x, np.ndarray) and x.dtype.name not in _SUPPORTED:
+        x = x.astype(dtype or (_settings.floatx() if kind == "f" else "int64"))
+    return Tensor(x, dtype)
+
+
+def as_float(x: Any) -> Any:
+    """x as a Tensor of a float type; integers and Python numbers become floatx."""
+    x = as_tensor(x)
+    return x if x.dtype in _settings.FLOATS else core.cast(x, _settings.floatx())
+
+
+def is_array(x: Any) -> bool:
+    """True for tensors and arrays of any library, not for Python numbers and sequences."""
+    return isinstance(x, (Tensor, np.ndarray)) or (
+        hasattr(x, "shape") and (hasattr(x, "__array__") or hasattr(x, "__dlpack__"))
+    )
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape of an array-like as a tuple."""
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+
+
+def as_shape(shape: Any) -> tuple[int | None, ...]:
+    """A shape as a tuple of int or None; takes tuples, lists and TensorShape-like objects."""
+    if hasattr(shape, "as_list"):
+        shape = shape.as_list()
+    return tuple(None if size is None else int(size) for size in shape)
+
+
+def mask_of(x: Any) -> Any:
+    """The mask that travels with a tensor (a list of them for a list), or None."""
+    if isinstance(x, (list, tuple)):
+        masks = [mask_of(item) for item in x]
+        return masks if any(mask is not None for mask in masks) else None
+    return getattr(x, "_keras_mask", None)
+
+
+def with_mask(x: Any, mask: Any, source: Any = None) -> Any:
+    """x carrying `mask`. A tensor that the caller also holds (`source`) is not written to."""
+    if mask is None and getattr(x, "_keras_mask", None) is None:
+        return x
+    if x is source or isinstance(x, Variable):
+        if getattr(x, "_keras_mask", None) is mask:
+            return x
+        x = core.identity(x)
+    x._keras_mask = mask
+    return x
