@@ -11,6 +11,7 @@
 #include <system_error>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -106,7 +107,7 @@ class ThreadPool {
   /// Parts may run in any order and on any thread (a caller that is done takes over parts that no
   /// worker has begun), so they must not wait for each other. A call from inside of a part, or
   /// while another user thread has the pool, runs all parts in order on the calling thread.
-  /// Errors    the exception of the lowest part that threw, after all parts have ended
+  /// Errors    the exception of the lowest part that threw, once no part runs any more
   template <class F>
   void run(int parts, F&& f) {
     if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) {
@@ -211,16 +212,16 @@ class ThreadPool {
       worker.state.store(kPosted);
       worker.state.notify_one();
     }
-    std::exception_ptr error = job.run(0);
-    for (int part = helpers + 1; part < parts; ++part) keep_first(error, job.run(part));
+    std::exception_ptr first = job.run(0);
+    std::exception_ptr last;  // of the parts that have no worker
+    for (int part = helpers + 1; part < parts; ++part) keep_first(last, job.run(part));
     take_over(job, helpers);
     await_workers();
-    std::exception_ptr first = nullptr;
     for (int i = 0; i < helpers; ++i) {
       keep_first(first, std::exchange(worker_at(i).error, nullptr));
     }
-    keep_first(error, first);
-    return error;
+    keep_first(first, last);
+    return first;
   }
 
   static void keep_first(std::exception_ptr& kept, const std::exception_ptr& next) noexcept {
