@@ -45,10 +45,12 @@ nb::dict config() {
 
 void bind_config(nb::module_& m) {
   m.def("config", &config, "Version, instruction set, float32 lanes, compiler, Eigen and threads.");
-  m.def("set_num_threads", [](int threads) { ThreadPool::global().resize(threads); },
-        nb::arg("threads"), "Sets how many threads a kernel may use, the calling one included.");
-  m.def("get_num_threads", [] { return ThreadPool::global().size(); },
-        "How many threads a kernel may use, the calling one included.");
+  m.def(
+      "set_num_threads", [](int threads) { ThreadPool::global().resize(threads); },
+      nb::arg("threads"), "Sets how many threads a kernel may use, the calling one included.");
+  m.def(
+      "get_num_threads", [] { return ThreadPool::global().size(); },
+      "How many threads a kernel may use, the calling one included.");
 }
 
 }  // namespace elman::bindings

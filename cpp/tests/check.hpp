@@ -90,16 +90,17 @@ bool same_bits(const T* a, const T* b, std::size_t count) {
 
 }  // namespace check
 
-#define TEST(name)                                            \
-  static void name();                                         \
+#define TEST(name)                                              \
+  static void name();                                           \
   static const ::check::Register register_##name(#name, &name); \
   static void name()
 
-#define CHECK(condition) ::check::report(static_cast<bool>(condition), __FILE__, __LINE__, #condition)
+#define CHECK(condition) \
+  ::check::report(static_cast<bool>(condition), __FILE__, __LINE__, #condition)
 #define CHECK_EQ(a, b) ::check::equal((a), (b), #a " == " #b, __FILE__, __LINE__)
 #define CHECK_NEAR(a, b, tolerance)                                                       \
   ::check::near(static_cast<double>(a), static_cast<double>(b), (tolerance), #a " ~ " #b, \
                 __FILE__, __LINE__)
-#define CHECK_THROWS(expression, Error, fragment)                                           \
+#define CHECK_THROWS(expression, Error, fragment)                                         \
   ::check::throws<Error>([&] { static_cast<void>(expression); }, (fragment), #expression, \
                          __FILE__, __LINE__)

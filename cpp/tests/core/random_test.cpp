@@ -108,8 +108,8 @@ TEST(normal_has_its_moments_in_both_precisions) {
   check_moments(moments(normal<float>({11, 0})));
   check_moments(moments(normal<double>({11, 0})));
   const auto values = normal<double>({11, 0});
-  const auto beyond_two = std::count_if(values.begin(), values.end(),
-                                        [](double x) { return std::abs(x) > 2.0; });
+  const auto beyond_two =
+      std::count_if(values.begin(), values.end(), [](double x) { return std::abs(x) > 2.0; });
   constexpr double kTail = 0.0455002638963584;
   CHECK_NEAR(static_cast<double>(beyond_two) / kCount, kTail,
              5 * std::sqrt(kTail * (1 - kTail) / kCount));

@@ -15,6 +15,18 @@
 
 #include "check.hpp"
 
+// ThreadSanitizer does not support threads in the child of a fork.
+#if defined(__SANITIZE_THREAD__)
+#define ELMAN_TEST_FORK 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ELMAN_TEST_FORK 0
+#endif
+#endif
+#if !defined(ELMAN_TEST_FORK) && (defined(__unix__) || defined(__APPLE__))
+#define ELMAN_TEST_FORK 1
+#endif
+
 using namespace elman;
 
 namespace {
@@ -82,8 +94,7 @@ TEST(writes_of_all_parts_are_visible_afterwards) {
       const Range range = part_range(4096, 4, part);
       for (Index i = range.begin; i < range.end; ++i) values[static_cast<std::size_t>(i)] += round;
     });
-    CHECK_EQ(std::accumulate(values.begin(), values.end(), 0L),
-             4096L * round * (round + 1) / 2);
+    CHECK_EQ(std::accumulate(values.begin(), values.end(), 0L), 4096L * round * (round + 1) / 2);
   }
 }
 
@@ -187,7 +198,7 @@ TEST(parallel_for_visits_every_unit_once) {
   CHECK(visits == std::vector<int>(1000, 2));
 }
 
-#if defined(__unix__) || defined(__APPLE__)
+#if ELMAN_TEST_FORK
 TEST(a_forked_child_has_a_pool_of_its_own) {
   const PoolSize size(3);
   CHECK(calls_of(3) == std::vector<int>(3, 1));

@@ -68,8 +68,8 @@ inline int default_threads() {
   int threads = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), threads);
   if (code != std::errc() || end != text.data() + text.size() || threads < 1) {
-    fail("ThreadPool", "ELMAN_NUM_THREADS: expected a positive integer, got '" +
-                           std::string(text) + "'");
+    fail("ThreadPool",
+         "ELMAN_NUM_THREADS: expected a positive integer, got '" + std::string(text) + "'");
   }
   return threads;
 }

@@ -151,8 +151,8 @@ template <class T>
        {DType::float32, DType::float64, DType::int32, DType::int64, DType::bool_}) {
     if (name == dtype_name(dtype)) return dtype;
   }
-  fail("dtype", "expected one of float32, float64, int32, int64, bool, got '" +
-                    std::string(name) + "'");
+  fail("dtype",
+       "expected one of float32, float64, int32, int64, bool, got '" + std::string(name) + "'");
 }
 
 }  // namespace elman

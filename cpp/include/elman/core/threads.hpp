@@ -93,8 +93,8 @@ class ThreadPool {
   ///           std::logic_error when called from inside of a part
   void resize(int threads) {
     if (threads < 1 || threads > kMaxThreads) {
-      fail("set_num_threads", "threads: expected 1 to " + std::to_string(kMaxThreads) +
-                                  ", got " + std::to_string(threads));
+      fail("set_num_threads", "threads: expected 1 to " + std::to_string(kMaxThreads) + ", got " +
+                                  std::to_string(threads));
     }
     if (inside_part()) fail_state("set_num_threads", "cannot be called from inside of a kernel");
     while (!try_acquire()) std::this_thread::yield();
@@ -269,9 +269,7 @@ class ThreadPool {
 
   void work(int i) noexcept {
     Worker& worker = worker_at(i);
-    const auto called = [&worker] {
-      return worker.state.load(std::memory_order_acquire) != kIdle;
-    };
+    const auto called = [&worker] { return worker.state.load(std::memory_order_acquire) != kIdle; };
     for (;;) {
       detail::spin_until(called);
       worker.state.wait(kIdle);
