@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from reference import ACTIVATIONS, Cell, gradients, recurrent
 
 DATA = Path(__file__).parent / "data"

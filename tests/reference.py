@@ -179,7 +179,8 @@ def recurrent(
         for cell, count in zip(cells, counts, strict=True):
             old = states[first : first + count]
             new = cell.step(value, old)
-            states[first : first + count] = [np.where(used, n, o) for n, o in zip(new, old)]
+            kept = [np.where(used, n, o) for n, o in zip(new, old, strict=True)]
+            states[first : first + count] = kept
             value, first = new[0], first + count
         output = np.where(used, value, 0.0 if zero_output_for_mask else output)
         sequence.append(output)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from keras_cases import FAMILIES, kind_of, load, load_all, reference_gradients, reference_outputs
-from tolerance import assert_close
 
 import elman
 from elman._backend import core
+from keras_cases import FAMILIES, kind_of, load, load_all, reference_gradients, reference_outputs
+from tolerance import assert_close
 
 CASES = load_all()
 RELATIVE = 1e-5  # of the largest magnitude in the array that is compared

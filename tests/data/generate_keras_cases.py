@@ -27,11 +27,15 @@ import torch
 
 HERE = Path(__file__).parent
 PRIMES = (2, 3, 5, 7, 11, 13)
+# fmt: off
 ACTIVATIONS = (
-    "tanh relu linear softsign elu selu silu gelu mish relu6 leaky_relu softplus sigmoid "
-    "hard_sigmoid hard_sigmoid_v3 exponential"
-).split()
-GATE_ACTIVATIONS = "sigmoid hard_sigmoid hard_sigmoid_v3 sigmoid tanh sigmoid softsign".split()
+    "tanh", "relu", "linear", "softsign", "elu", "selu", "silu", "gelu", "mish", "relu6",
+    "leaky_relu", "softplus", "sigmoid", "hard_sigmoid", "hard_sigmoid_v3", "exponential",
+)
+GATE_ACTIVATIONS = (
+    "sigmoid", "hard_sigmoid", "hard_sigmoid_v3", "sigmoid", "tanh", "sigmoid", "softsign",
+)
+# fmt: on
 MASKS = ("none", "right", "left", "holes", "none", "full_row", "all")
 GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 

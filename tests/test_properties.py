@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random stacks of layers, as a user would build them, against the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import elman
+from reference import ACTIVATIONS, KINKED, STATES, Cell, gradients, recurrent
+from tolerance import assert_close, tolerance
+
+KINDS = {"SimpleRNN": "simple_rnn", "GRU": "gru_reset_after", "LSTM": "lstm"}
+# bounded, so that no random stack explodes
+BOUNDED = ["tanh", "sigmoid", "hard_sigmoid", "hard_sigmoid_v3", "softsign", "relu6"]
+SMOOTH = [name for name in BOUNDED if name not in KINKED]
+
+
+@dataclass(frozen=True)
+class Spec:
+    name: str
+    units: int
+    options: dict
+
+    @property
+    def kind(self) -> str:
+        return "gru" if self.options.get("reset_after") is False else KINDS[self.name]
+
+    def cell(self, weights: list[np.ndarray]) -> Cell:
+        names = ("activation", "recurrent_activation")
+        chosen = {name: self.options[name] for name in names if name in self.options}
+        bias = weights[2] if len(weights) == 3 else None
+        return Cell(self.kind, weights[0], weights[1], bias, **chosen)
+
+
+@st.composite
+def specs(draw, activations):
+    name = draw(st.sampled_from(list(KINDS)))
+    options = {
+        "activation": draw(st.sampled_from(activations)),
+        "use_bias": draw(st.booleans()),
+        "go_backwards": draw(st.booleans()),
+        "zero_output_for_mask": draw(st.booleans()),
+        "unroll": draw(st.booleans()),
+    }
+    if name != "SimpleRNN":
+        options["recurrent_activation"] = draw(st.sampled_from(activations))
+        options["implementation"] = draw(st.sampled_from([0, 1, 2]))
+    if name == "GRU":
+        options["reset_after"] = draw(st.booleans())
+    return Spec(name, draw(st.integers(1, 9)), options)
+
+
+@dataclass(frozen=True)
+class Stack:
+    specs: list[Spec]
+    sequences: bool
+    states: bool
+    given_states: bool
+    x: np.ndarray
+    mask: np.ndarray | None
+    seed: int
+
+    def __repr__(self) -> str:
+        return f"Stack({self.specs}, x {self.x.shape}, mask {self.mask}, seed {self.seed})"
+
+    def options(self, k: int) -> dict:
+        """Every layer but the last must return its sequence."""
+        last = k == len(self.specs) - 1
+        flags = {
+            "return_sequences": self.sequences if last else True,
+            "return_state": last and self.states,
+        }
+        return {**self.specs[k].options, **flags}
+
+    def initial_state(self) -> list[np.ndarray] | None:
+        """For the first layer, if it is given at all."""
+        rng = np.random.default_rng(self.seed + 1)
+        shape = (len(self.x), self.specs[0].units)
+        count = STATES[self.specs[0].kind]
+        return [rng.uniform(-1, 1, shape) for _ in range(count)] if self.given_states else None
+
+
+@st.composite
+def stacks(draw, activations):
+    n, t, f = (draw(st.integers(1, top)) for top in (6, 9, 5))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rows = st.lists(st.booleans(), min_size=t, max_size=t)
+    mask = draw(st.none() | st.lists(rows, min_size=n, max_size=n))
+    return Stack(
+        draw(st.lists(specs(activations), min_size=1, max_size=3)),
+        draw(st.booleans()),
+        draw(st.booleans()),
+        draw(st.booleans()),
+        rng.uniform(-1, 1, (n, t, f)),
+        None if mask is None else np.array(mask, bool),
+        draw(st.integers(0, 2**31)),
+    )
+
+
+def build(stack: Stack, dtype: str) -> list:
+    """Layers with random weights, bias included; their sizes are known after a first call."""
+    layers = [
+        getattr(elman.layers, spec.name)(spec.units, dtype=dtype, **stack.options(k))
+        for k, spec in enumerate(stack.specs)
+    ]
+    call(stack, layers, stack.x)
+    rng = np.random.default_rng(stack.seed)
+    for layer in layers:
+        shapes = [w.shape for w in layer.get_weights()]
+        layer.set_weights([rng.uniform(-1, 1, s) / np.sqrt(s[0] + 1) for s in shapes])
+    return layers
+
+
+def call(stack: Stack, layers: list, x) -> list:
+    value = x
+    for k, layer in enumerate(layers):
+        # the mask reaches the later layers by itself
+        first = {"mask": stack.mask, "initial_state": stack.initial_state()} if k == 0 else {}
+        value = layer(value, **first)
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def reference(stack: Stack, weights: list[list[np.ndarray]], x: np.ndarray) -> list[np.ndarray]:
+    value, states = x, []
+    for k, spec in enumerate(stack.specs):
+        value, states = recurrent(
+            spec.cell(weights[k]),
+            value,
+            initial_state=stack.initial_state() if k == 0 else None,
+            mask=stack.mask,
+            go_backwards=spec.options["go_backwards"],
+            zero_output_for_mask=spec.options["zero_output_for_mask"],
+        )
+    output = value if stack.sequences else value[..., -1, :]
+    return [output, *states] if stack.states else [output]
+
+
+def weights_of(layers) -> list[list[np.ndarray]]:
+    return [[w.astype(np.float64) for w in layer.get_weights()] for layer in layers]
+
+
+@settings(max_examples=150)
+@given(stacks([*BOUNDED, "softplus"]))
+def test_forward(stack):
+    for dtype in ("float64", "float32"):
+        layers = build(stack, dtype)
+        outputs = call(stack, layers, stack.x)
+        expected = reference(stack, weights_of(layers), stack.x)
+        assert len(outputs) == len(expected)
+        for got, want in zip(outputs, expected, strict=True):
+            assert got.dtype == dtype
+            scale = float(np.abs(want).max(initial=0.0))
+            # one more factor for each layer: its input carries the errors of the one before
+            terms = 20 * len(layers)
+            allowed = tolerance(dtype, terms, stack.x.shape[1], scale) * len(layers)
+            assert_close(got, want, allowed, str(stack))
+
+
+@settings(max_examples=60)
+@given(stacks(SMOOTH))
+def test_gradients(stack):
+    """Of every weight and of x, through all layers, at a few elements each."""
+    layers = build(stack, "float64")
+    rng = np.random.default_rng(stack.seed)
+    x = elman.Variable(stack.x)
+    with elman.GradientTape() as tape:
+        outputs = call(stack, layers, x)
+        losses = [rng.uniform(-1, 1, tuple(o.shape)) for o in outputs]
+        terms = [elman.backend.sum(o * w) for o, w in zip(outputs, losses, strict=True)]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+    arrays = weights_of(layers)
+    names = [f"{k}.{j}" for k, layer in enumerate(arrays) for j in range(len(layer))]
+    flat = [w for layer in layers for w in layer.weights]
+    found = dict(zip(["x", *names], tape.gradient(total, [x, *flat]), strict=True))
+    values = {"x": stack.x} | dict(zip(names, [a for w in arrays for a in w], strict=True))
+
+    def outputs_of(operands):
+        weights = [[operands[f"{k}.{j}"] for j in range(len(w))] for k, w in enumerate(arrays)]
+        return reference(stack, weights, operands["x"])
+
+    elements = {name: rng.permutation(v.size)[:6] for name, v in values.items()}
+    for name, want in gradients(outputs_of, values, losses, elements).items():
+        gradient = found[name]
+        got = np.zeros(values[name].shape) if gradient is None else np.asarray(gradient)
+        scale = max(float(np.abs(got).max()), 1e-3)
+        assert_close(got.ravel()[elements[name]], want, 1e-7 * scale, f"{stack} d_{name}")
+
+
+@settings(max_examples=60)
+@given(stacks(BOUNDED))
+def test_a_sequential_model_is_its_layers(stack):
+    """Layers called one by one, and the same layers in a model."""
+    if stack.states or stack.given_states or stack.mask is not None:
+        stack = Stack(stack.specs, stack.sequences, False, False, stack.x, None, stack.seed)
+    layers = build(stack, "float64")
+    expected = np.asarray(call(stack, layers, stack.x)[0])
+    np.testing.assert_array_equal(elman.Sequential(layers)(stack.x), expected)
+
+
+def test_the_strategies_know_every_bounded_activation():
+    assert set(BOUNDED) <= set(ACTIVATIONS)
+    assert SMOOTH == ["tanh", "sigmoid", "softsign"]
