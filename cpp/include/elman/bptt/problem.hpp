@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/bptt/problem.hpp: what one run of a recurrent layer reads and writes.
+#pragma once
+
+#include <cstdint>
+
+#include "elman/cells/cell.hpp"
+
+namespace elman::bptt {
+
+/// N sequences of T steps with F features; H units.
+struct Dims {
+  Index batch = 0, time = 0, features = 0, units = 0;
+};
+
+/// [N, T, columns], or [N, columns] with step = 0: element (n, s, j) at data[n row + s step + j].
+template <class T>
+struct Sequence {
+  T* data = nullptr;
+  Index row = 0, step = 0;
+
+  T* at(Index n, Index s) const { return data + n * row + s * step; }
+  explicit operator bool() const { return data != nullptr; }
+};
+
+/// Dropout factors [gates, N, columns] (0 or 1/(1-p)); gates = 1: shared, 0: none.
+template <class T>
+struct Factors {
+  const T* data = nullptr;
+  int gates = 0;
+  Index batch = 0, columns = 0;
+
+  const T* row(int gate, Index n) const {
+    return data + ((gates == 1 ? 0 : gate) * batch + n) * columns;
+  }
+  bool shared() const { return gates == 1; }
+  bool per_gate() const { return gates > 1; }
+};
+
+/// What forward and backward both need. Steps s run 0 .. T-1 in processing order; the input step
+/// of s is time(s), so go_backwards costs nothing.
+template <class T>
+struct Inputs {
+  Dims dims;
+  Sequence<const T> x;           // [N,T,F], by input time
+  const T* h0 = nullptr;         // [N,H] or nullptr: zeros
+  const T* c0 = nullptr;
+  const std::uint8_t* mask = nullptr;  // [N,T] by input time, 0: the step is skipped
+  Factors<T> input_dropout;      // [., N, F]
+  Factors<T> recurrent_dropout;  // [., N, H]
+  bool go_backwards = false;
+  bool zero_output_for_mask = false;
+
+  Index time(Index s) const { return go_backwards ? dims.time - 1 - s : s; }
+  bool used(Index n, Index s) const {
+    return mask == nullptr || mask[n * dims.time + time(s)] != 0;
+  }
+};
+
+/// What training keeps from the forward run, all by input time: [N,T,slots,Hp] with Hp = H padded
+/// to whole packets; c [N,T,Hp] for cells with two states; and h by processing step, [N,T,H].
+/// Without a mask h is the output sequence itself.
+template <class T>
+struct Saved {
+  T* slots = nullptr;
+  T* c = nullptr;
+  Sequence<T> h;
+};
+
+template <class T>
+struct Outputs {
+  Sequence<T> out;  // [N,T,H], or step = 0 and the last one stays
+  T* h_last = nullptr;  // [N,H], may be nullptr
+  T* c_last = nullptr;
+  Saved<T> saved;
+};
+
+/// Gradients that arrive; nullptr: zero.
+template <class T>
+struct OutputGradients {
+  Sequence<const T> out;  // step = 0: of the last output only
+  const T* h_last = nullptr;
+  const T* c_last = nullptr;
+};
+
+/// Gradients that leave, added to what is there (the caller zeroes); nullptr: not wanted.
+template <class T>
+struct InputGradients {
+  T* x = nullptr;  // [N,T,F], contiguous
+  T* h0 = nullptr;
+  T* c0 = nullptr;
+  T* kernel = nullptr;
+  T* recurrent_kernel = nullptr;
+  T* bias = nullptr;  // [G H], or [2, G H] where bias_rows is 2
+  int bias_rows = 1;
+};
+
+template <class T, class Cell>
+constexpr Index slots_size(const Dims& d) {
+  return d.batch * d.time * Cell::kSlots * simd::padded<T>(d.units);
+}
+
+}  // namespace elman::bptt

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/bptt/recurrent.hpp: a whole recurrent layer, forward and backward, on plain pointers.
+#pragma once
+
+#include "elman/bptt/backward.hpp"
+#include "elman/bptt/forward.hpp"
+#include "elman/bptt/gradients.hpp"
+
+namespace elman::bptt {
+
+namespace detail {
+
+/// The calling thread's arena, reused between calls.
+inline Workspace& thread_workspace() {
+  static thread_local Workspace workspace;
+  return workspace;
+}
+
+template <class F>
+inline void with_activations(const AnyActivations& fn, F&& f) {
+  if (fn.activation == StandardActivations::activation &&
+      fn.recurrent == StandardActivations::recurrent) {
+    return f(StandardActivations{});
+  }
+  f(fn);
+}
+
+template <class Cell>
+inline double flops(const Dims& d) {
+  return 2.0 * double(d.batch) * double(d.time) * Cell::kGates * double(d.units) *
+         double(d.features + d.units);
+}
+
+}  // namespace detail
+
+/// Runs the layer over all steps. Rows of the batch are split over the threads: no barrier inside.
+/// Shapes    as in problem.hpp; N, T may be 0
+/// Aliasing  outputs alias no input
+/// Errors    none (shapes are checked by the caller)
+/// Cost      2 N T G H (F + H) flop; no allocation after the first call on a thread
+template <class T, class Cell>
+inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
+                    const AnyActivations& activations, const Outputs<T>& out) {
+  const Dims& d = in.dims;
+  if (d.batch == 0 || d.units == 0) return;
+  detail::with_activations(activations, [&](const auto& fn) {
+    using Rows = ForwardRows<T, Cell, std::decay_t<decltype(fn)>>;
+    parallel_for(detail::flops<Cell>(d), d.batch, [&](Index first, Index last) {
+      Workspace& workspace = detail::thread_workspace();
+      const Workspace::Scope scope(workspace);
+      WorkspaceSize size;
+      Rows::count(in, out.saved.slots != nullptr, last - first, size);
+      workspace.reserve(size.bytes());
+      Rows(in, weights, fn, out, first, last - first, workspace).run();
+    });
+  });
+}
+
+/// Back-propagation through time. Consumes saved.slots (they become the gate gradients).
+/// Shapes    as in problem.hpp
+/// Aliasing  gradients are added to what the targets hold; bit-equal at any thread count
+/// Cost      about twice the forward run
+template <class T, class Cell>
+inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weights,
+                     const AnyActivations& activations, const Saved<T>& saved,
+                     const OutputGradients<T>& gradients, const InputGradients<T>& out) {
+  const Dims& d = in.dims;
+  if (d.batch == 0 || d.units == 0) return;
+  detail::with_activations(activations, [&](const auto& fn) {
+    using Rows = BackwardRows<T, Cell, std::decay_t<decltype(fn)>>;
+    parallel_for(detail::flops<Cell>(d), d.batch, [&](Index first, Index last) {
+      Workspace& workspace = detail::thread_workspace();
+      const Workspace::Scope scope(workspace);
+      WorkspaceSize size;
+      Rows::count(in, last - first, size);
+      workspace.reserve(size.bytes());
+      Rows(in, weights, fn, saved, gradients, first, last - first, workspace)
+          .run(out.h0, out.c0);
+    });
+  });
+  WeightGradients<T, Cell>(in, saved, out).run(weights);
+}
+
+}  // namespace elman::bptt

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/cells/lstm.hpp: one step of the long short-term memory cell.
+#pragma once
+
+#include "elman/cells/cell.hpp"
+
+namespace elman {
+
+/// i, f, o = rec(x K + h_prev U + b), g = act(x K + h_prev U + b) per gate;
+/// c = f c_prev + i g,  h = o act(c)
+/// Shapes    kernel [F,4H], recurrent_kernel [H,4H], bias [4H]; gate order i | f | g | o
+/// Source    Hochreiter and Schmidhuber (1997), Gers et al. (2000); Keras LSTMCell
+struct Lstm {
+  static constexpr const char* kName = "lstm";
+  static constexpr int kGates = 4, kStates = 2, kSlots = 4, kPhases = 1;
+  template <int P>
+  using Phase = PhaseOf<4, 4, 0>;
+  static constexpr std::array<int, 4> kXGate{0, 1, 2, 3}, kHGate{0, 1, 2, 3};
+  static constexpr std::array<BiasOf, 4> kBias{BiasOf::both, BiasOf::both, BiasOf::both,
+                                               BiasOf::both};
+
+  template <int P, class T, class Activations>
+  static void forward(const Activations& fn, const ForwardUnit<T>& u) {
+    const auto zi = u.sum(0), zf = u.sum(1), zg = u.sum(2), zo = u.sum(3);
+    const auto i = fn.template gate<T>(zi);
+    const auto f = fn.template gate<T>(zf);
+    const auto g = fn.template act<T>(zg);
+    const auto o = fn.template gate<T>(zo);
+    const auto c = simd::madd(f, simd::load<T>(u.c), simd::mul(i, g));
+    u.save(0, kernels::to_save<T>(fn.recurrent, zi, i));
+    u.save(1, kernels::to_save<T>(fn.recurrent, zf, f));
+    u.save(2, kernels::to_save<T>(fn.activation, zg, g));
+    u.save(3, kernels::to_save<T>(fn.recurrent, zo, o));
+    simd::store<T>(u.c, c);
+    simd::store<T>(u.h, simd::mul(o, fn.template act<T>(c)));
+  }
+
+  template <int P, class T, class Activations>
+  static simd::Packet<T> backward(const Activations& fn, const BackwardUnit<T>& u) {
+    const auto si = u.kept(0), sf = u.kept(1), sg = u.kept(2), so = u.kept(3);
+    const auto i = kernels::from_saved<T>(fn.recurrent, si);
+    const auto f = kernels::from_saved<T>(fn.recurrent, sf);
+    const auto g = kernels::from_saved<T>(fn.activation, sg);
+    const auto o = kernels::from_saved<T>(fn.recurrent, so);
+    // act(c) is computed again: one activation against H values per step of memory.
+    const auto c = simd::load<T>(u.c);
+    const auto a = fn.template act<T>(c);
+    const auto da = kernels::derivative<T>(fn.activation, kernels::to_save<T>(fn.activation, c, a));
+    const auto dc = simd::madd(simd::mul(u.dh, o), da, simd::load<T>(u.dc));
+    const auto gate_derivative = [&](const simd::Packet<T>& s) {
+      return kernels::derivative<T>(fn.recurrent, s);
+    };
+    u.set(0, simd::mul(simd::mul(dc, g), gate_derivative(si)));
+    u.set(1, simd::mul(simd::mul(dc, u.c_prev), gate_derivative(sf)));
+    u.set(2, simd::mul(simd::mul(dc, i), kernels::derivative<T>(fn.activation, sg)));
+    u.set(3, simd::mul(simd::mul(u.dh, a), gate_derivative(so)));
+    simd::store<T>(u.dc, simd::mul(dc, f));
+    return simd::zero<T>();
+  }
+};
+
+}  // namespace elman

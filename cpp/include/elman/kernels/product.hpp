@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/kernels/product.hpp: matrix products on the tile: C = op(A) op(B), and sums of outer products.
+#pragma once
+
+#include <algorithm>
+
+#include "elman/core/threads.hpp"
+#include "elman/kernels/packed.hpp"
+
+namespace elman {
+namespace kernels {
+
+/// Memory of the calling thread that grows to the largest request and is then reused: no
+/// allocation after the first call. Each `Slot` is a piece of its own.
+template <class T, int Slot>
+inline T* thread_scratch(Index count) {
+  static thread_local AlignedBuffer<T> buffer;
+  buffer.ensure(count);
+  return buffer.data();
+}
+
+namespace detail {
+
+using Plain = Gating<1, 1>;
+
+// Depth of one pass over the packed columns: 512 x 64 floats are 128 KiB, a fraction of L2.
+inline constexpr Index kDepthBlock = 512;
+
+/// One group of `blocks` packed column blocks times the rows [0, rows): rows of C are written
+/// directly, or through a buffer where the last block is not whole.
+template <class T, bool Panel>
+struct ColumnGroup {
+  static constexpr Index kW = simd::kWidth<T>;
+  int blocks;
+  Index columns;  // columns of C in this group, <= blocks * W
+  T* c;
+  Index ldc;
+  bool add;  // start from C, not from zero
+
+  void run(int rows, Index first_row, const Operand<T>& operand) const {
+    T* target = c + first_row * ldc;
+    if (columns == blocks * kW) {
+      Tile<T> tile;
+      tile.init = add ? target : nullptr;
+      tile.init_row = tile.out_row = ldc;
+      tile.init_block = tile.out_block = kW;
+      tile.out = target;
+      tile.x = operand;
+      return run_tile<T, Plain, Panel>(rows, blocks, tile);
+    }
+    alignas(64) T buffer[8 * 8 * kW];
+    const Index width = blocks * kW;
+    for (Index r = 0; r < rows; ++r) {
+      for (Index j = 0; j < width; ++j) {
+        buffer[r * width + j] = add && j < columns ? target[r * ldc + j] : T(0);
+      }
+    }
+    Tile<T> tile;
+    tile.init = tile.out = buffer;
+    tile.init_row = tile.out_row = width;
+    tile.init_block = tile.out_block = kW;
+    tile.x = operand;
+    run_tile<T, Plain, Panel>(rows, blocks, tile);
+    for (Index r = 0; r < rows; ++r) {
+      std::copy_n(buffer + r * width, columns, target + r * ldc);
+    }
+  }
+};
+
+/// How work is split: over columns where there are enough of them, else over rows.
+struct Split {
+  int parts = 1;
+  bool by_columns = true;
+};
+
+inline Split split_work(double flops, Index rows, Index blocks) {
+  // A part narrower than two tiles wastes the tile; rows split into whole tiles of six.
+  const int by_rows = plan_parts(flops, (rows + 5) / 6);
+  const int by_columns = plan_parts(flops, (blocks + 3) / 4);
+  if (by_rows >= by_columns) return {by_rows, false};
+  return {by_columns, true};
+}
+
+/// Part `part` of [0, count) in multiples of `unit`.
+inline Range part_of(Index count, Index unit, int part, int parts) {
+  const Range units = part_range((count + unit - 1) / unit, parts, part);
+  return {std::min(count, units.begin * unit), std::min(count, units.end * unit)};
+}
+
+}  // namespace detail
+
+/// C[rows, columns] (+)= A[rows, K] B with B packed as [block][k][lane] over the whole depth.
+/// Serial; rows and columns may be a part of a larger product.
+template <class T>
+inline void multiply_packed(Index rows, Index columns, Index depth, const T* a, Index lda,
+                            const T* packed, T* c, Index ldc, bool add) {
+  constexpr Index kW = simd::kWidth<T>;
+  for (Index k0 = 0; k0 < depth || k0 == 0; k0 += detail::kDepthBlock) {
+    const Index kc = std::min(detail::kDepthBlock, depth - k0);
+    for (Index j = 0; j < columns;) {
+      const Index left = (columns - j + kW - 1) / kW;
+      const int most = TileShape<1>::rows(rows);
+      const int blocks = blocks_for<1>(most, left);
+      const detail::ColumnGroup<T, false> group{blocks, std::min(columns - j, blocks * kW), c + j,
+                                                ldc, add || k0 > 0};
+      Operand<T> operand;
+      operand.row_stride = lda;
+      operand.w = packed + (j * depth + k0 * kW);
+      operand.w_block = depth * kW;
+      operand.w_k = kW;
+      operand.depth = kc;
+      for (Index r = 0; r < rows;) {
+        const int height = TileShape<1>::rows(rows - r);
+        operand.a = a + r * lda + k0;
+        group.run(height, r, operand);
+        r += height;
+      }
+      j += blocks * kW;
+    }
+  }
+}
+
+/// Rows of a batch of sequences: row (n, t), t < inner_count, starts at base + n outer + t inner.
+/// Optional factors multiply its columns; a row whose `keep` byte is 0 counts as zeros (a masked
+/// step may hold NaN).
+template <class T>
+struct Rows {
+  const T* base = nullptr;
+  Index outer = 0, inner = 0, inner_count = 1;
+  const T* factor = nullptr;  // [n, column]
+  Index factor_outer = 0;
+  const std::uint8_t* keep = nullptr;
+  Index keep_outer = 0, keep_inner = 0;
+
+  const T* row(Index i) const { return base + i / inner_count * outer + i % inner_count * inner; }
+  bool kept(Index i) const {
+    return keep == nullptr || keep[i / inner_count * keep_outer + i % inner_count * keep_inner] != 0;
+  }
+};
+
+/// Columns [first, first + columns) of B that go to the matrix c.
+template <class T>
+struct Strip {
+  Index first = 0;
+  T* c = nullptr;
+  Index columns = 0;
+};
+
+namespace detail {
+
+// 256 rows of 64 floats are 64 KiB of B, and 6 rows of A 6 KiB of L1.
+inline constexpr Index kRowBlock = 256;
+
+/// panel[k * height + r] = A[row k0 + k, m + r]: the transposed operand of one tile.
+template <class T>
+inline void pack_panel(const Rows<T>& a, Index m, int height, Index k0, Index kc, T* panel) {
+  for (Index k = 0; k < kc; ++k, panel += height) {
+    const Index i = k0 + k;
+    if (!a.kept(i)) {
+      std::fill_n(panel, height, T(0));
+      continue;
+    }
+    const T* row = a.row(i) + m;
+    std::copy_n(row, height, panel);
+    if (a.factor != nullptr) {
+      const T* factor = a.factor + i / a.inner_count * a.factor_outer + m;
+      for (int r = 0; r < height; ++r) panel[r] *= factor[r];
+    }
+  }
+}
+
+template <class T>
+inline void pack_columns(const Rows<T>& b, Index first, Index columns, int blocks, Index k0,
+                         Index kc, T* packed) {
+  constexpr Index kW = simd::kWidth<T>;
+  for (Index k = 0; k < kc; ++k) {
+    const T* row = b.row(k0 + k) + first;
+    for (int u = 0; u < blocks; ++u) {
+      simd::store<T>(packed + (u * kc + k) * kW,
+                     simd::load_partial(row + u * kW, columns - u * kW));
+    }
+  }
+}
+
+/// Serial part of outer_product: rows [m0, m1) of C, blocks [b0, b1) of every strip.
+template <class T>
+inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, const Strip<T>& strip,
+                               Range block_range, Index ldc, Index count) {
+  constexpr Index kW = simd::kWidth<T>;
+  T* panels = thread_scratch<T, 0>((m.end - m.begin) * kRowBlock);
+  T* columns = thread_scratch<T, 1>(8 * kRowBlock * kW);
+  for (Index k0 = 0; k0 < count; k0 += kRowBlock) {
+    const Index kc = std::min(kRowBlock, count - k0);
+    for (Index r = m.begin; r < m.end;) {
+      const int height = TileShape<1>::rows(m.end - r);
+      pack_panel(a, r, height, k0, kc, panels + (r - m.begin) * kc);
+      r += height;
+    }
+    for (Index block = block_range.begin; block < block_range.end;) {
+      const int blocks = blocks_for<1>(TileShape<1>::kMaxRows, block_range.end - block);
+      const Index j = block * kW;
+      const Index width = std::min(strip.columns - j, blocks * kW);
+      pack_columns(b, strip.first + j, width, blocks, k0, kc, columns);
+      const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, true};
+      Operand<T> operand;
+      operand.w = columns;
+      operand.w_block = kc * kW;
+      operand.w_k = kW;
+      operand.depth = kc;
+      for (Index r = m.begin; r < m.end;) {
+        const int height = TileShape<1>::rows(m.end - r);
+        operand.a = panels + (r - m.begin) * kc;
+        group.run(height, r, operand);
+        r += height;
+      }
+      block += blocks;
+    }
+  }
+}
+
+}  // namespace detail
+
+/// strip.c[m, j] += sum over i < count of A[i, m] B[i, strip.first + j]: the weight gradients.
+/// Shapes    A rows of M, B rows of >= first + columns, c [M, columns] with row stride ldc
+/// Layout    row-major; bit-equal at any thread count (the sum over i is never split)
+/// Cost      2 M columns count flop
+template <class T>
+inline void outer_product(const Rows<T>& a, Index m, const Rows<T>& b, const Strip<T>& strip,
+                          Index ldc, Index count) {
+  if (m == 0 || strip.columns == 0 || count == 0) return;
+  const Index blocks = (strip.columns + simd::kWidth<T> - 1) / simd::kWidth<T>;
+  const double flops = 2.0 * double(m) * double(strip.columns) * double(count);
+  const detail::Split split = detail::split_work(flops, m, blocks);
+  ThreadPool::global().run(split.parts, [&](int part) {
+    Range rows{0, m}, columns{0, blocks};
+    if (split.by_columns) {
+      columns = detail::part_of(blocks, 4, part, split.parts);
+    } else {
+      rows = detail::part_of(m, 6, part, split.parts);
+    }
+    if (rows.begin < rows.end && columns.begin < columns.end) {
+      detail::outer_product_part(a, rows, b, strip, columns, ldc, count);
+    }
+  });
+}
+
+/// C[rows, columns] (+)= A[rows, K] B with B packed; threaded over rows or columns.
+template <class T>
+inline void product_packed(Index rows, Index columns, Index depth, const T* a, Index lda,
+                           const T* packed, T* c, Index ldc, bool add) {
+  if (rows == 0 || columns == 0) return;
+  constexpr Index kW = simd::kWidth<T>;
+  const Index blocks = (columns + kW - 1) / kW;
+  const double flops = 2.0 * double(rows) * double(columns) * double(depth);
+  const detail::Split split = detail::split_work(flops, rows, blocks);
+  ThreadPool::global().run(split.parts, [&](int part) {
+    if (split.by_columns) {
+      const Range range = detail::part_of(blocks, 4, part, split.parts);
+      const Index j = range.begin * kW, width = std::min(columns, range.end * kW) - j;
+      if (width > 0) {
+        multiply_packed(rows, width, depth, a, lda, packed + j * depth, c + j, ldc, add);
+      }
+    } else {
+      const Range range = detail::part_of(rows, 6, part, split.parts);
+      if (range.begin < range.end) {
+        multiply_packed(range.end - range.begin, columns, depth, a + range.begin * lda, lda,
+                        packed, c + range.begin * ldc, ldc, add);
+      }
+    }
+  });
+}
+
+}  // namespace kernels
+
+/// C[M,N] (+)= op(A) op(B), op transposes where trans_* is set.
+/// Shapes    A [M,K] or [K,M] if trans_a, B [K,N] or [N,K] if trans_b, C [M,N]
+/// Layout    row-major float|double, leading dimensions in elements; C aliases neither A nor B
+/// Errors    none; K = 0 gives zeros (or leaves C when accumulating)
+/// Accuracy  K eps sum |a b|; the order of the sum is fixed, so bit-equal at any thread count
+/// Cost      2MNK flop; packs B once (in memory of the calling thread)
+template <class T>
+inline void product(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda,
+                    const T* b, Index ldb, T* c, Index ldc, bool accumulate) {
+  if (m == 0 || n == 0) return;
+  if (trans_a && !trans_b) {
+    if (!accumulate) {
+      for (Index i = 0; i < m; ++i) std::fill_n(c + i * ldc, n, T(0));
+    }
+    kernels::Rows<T> rows_a, rows_b;
+    rows_a.base = a;
+    rows_a.outer = lda;
+    rows_b.base = b;
+    rows_b.outer = ldb;
+    kernels::outer_product(rows_a, m, rows_b, kernels::Strip<T>{0, c, n}, ldc, k);
+    return;
+  }
+  const T* left = a;
+  Index left_stride = lda;
+  if (trans_a) {  // both transposed: rare, so A is turned first
+    T* turned = kernels::thread_scratch<T, 2>(m * k);
+    for (Index i = 0; i < k; ++i) {
+      for (Index j = 0; j < m; ++j) turned[j * k + i] = a[i * lda + j];
+    }
+    left = turned;
+    left_stride = k;
+  }
+  T* packed = kernels::thread_scratch<T, 3>(kernels::packed_size<T>(k, n, 1));
+  if (trans_b) {
+    kernels::pack_transposed(b, ldb, k, n, packed, k);
+  } else {
+    const Index first = 0;
+    kernels::pack_gates(b, ldb, k, n, kernels::GateColumns{&first, 1}, packed);
+  }
+  kernels::product_packed(m, n, k, left, left_stride, packed, c, ldc, accumulate);
+}
+
+}  // namespace elman

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/kernels/simd.hpp: the one door to SIMD; everything above it is written once.
+#pragma once
+
+#include <Eigen/Core>
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+
+#include "elman/core/shape.hpp"
+
+namespace elman::simd {
+
+// Eigen's packets carry one source over SSE, AVX2, AVX-512 and NEON. What Eigen 3.4 lacks (an exact
+// power of two, a short division, partial loads) is added here and nowhere else.
+template <class T>
+using Packet = typename Eigen::internal::packet_traits<T>::type;
+
+/// Lanes of one packet: 16 floats on AVX-512, 8 on AVX2, 4 on SSE and NEON.
+template <class T>
+inline constexpr int kWidth = Eigen::internal::unpacket_traits<Packet<T>>::size;
+
+// Architectural vector registers decide how many accumulators a tile may hold.
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int kRegisters = 32;
+#else
+inline constexpr int kRegisters = 16;
+#endif
+
+constexpr Index round_up(Index n, Index unit) { return (n + unit - 1) / unit * unit; }
+
+/// n rounded up to whole packets: the padded length of a row of n units.
+template <class T>
+constexpr Index padded(Index n) {
+  return round_up(n, kWidth<T>);
+}
+
+template <class T>
+inline Packet<T> set1(T x) {
+  return Eigen::internal::pset1<Packet<T>>(x);
+}
+template <class T>
+inline Packet<T> zero() {
+  return set1<T>(T(0));
+}
+/// Aligned load and store: p is a multiple of the packet size.
+template <class T>
+inline Packet<T> load(const T* p) {
+  return Eigen::internal::pload<Packet<T>>(p);
+}
+template <class T>
+inline void store(T* p, const Packet<T>& x) {
+  Eigen::internal::pstore(p, x);
+}
+template <class T>
+inline Packet<T> loadu(const T* p) {
+  return Eigen::internal::ploadu<Packet<T>>(p);
+}
+template <class T>
+inline void storeu(T* p, const Packet<T>& x) {
+  Eigen::internal::pstoreu(p, x);
+}
+
+template <class P>
+inline P add(const P& a, const P& b) {
+  return Eigen::internal::padd(a, b);
+}
+template <class P>
+inline P sub(const P& a, const P& b) {
+  return Eigen::internal::psub(a, b);
+}
+template <class P>
+inline P mul(const P& a, const P& b) {
+  return Eigen::internal::pmul(a, b);
+}
+template <class P>
+inline P div(const P& a, const P& b) {
+  return Eigen::internal::pdiv(a, b);
+}
+/// a b + c, one rounding where the processor has FMA.
+template <class P>
+inline P madd(const P& a, const P& b, const P& c) {
+  return Eigen::internal::pmadd(a, b, c);
+}
+template <class P>
+inline P negate(const P& a) {
+  return Eigen::internal::pnegate(a);
+}
+template <class P>
+inline P abs(const P& a) {
+  return Eigen::internal::pabs(a);
+}
+// A NaN in the first argument comes out: the clamps below keep the variable first.
+template <class P>
+inline P min(const P& x, const P& bound) {
+  return Eigen::internal::pmin(x, bound);
+}
+template <class P>
+inline P max(const P& x, const P& bound) {
+  return Eigen::internal::pmax(x, bound);
+}
+/// Lane-wise  a < b ? yes : no  (false when either is NaN).
+template <class P>
+inline P select_less(const P& a, const P& b, const P& yes, const P& no) {
+  return Eigen::internal::pselect(Eigen::internal::pcmp_lt(a, b), yes, no);
+}
+/// Magnitude of a (non-negative) with the sign bit of x, so that f(-0) = -0 holds for odd f.
+template <class T>
+inline Packet<T> with_sign(const Packet<T>& a, const Packet<T>& x) {
+  return Eigen::internal::por(a, Eigen::internal::pand(x, set1<T>(T(-0.0))));
+}
+
+/// The first n lanes from p, zero in the others; reads nothing beyond p[n - 1].
+template <class T>
+inline Packet<T> load_partial(const T* p, Index n) {
+  if (n >= kWidth<T>) return loadu(p);
+  alignas(64) T buffer[kWidth<T>] = {};
+  for (Index i = 0; i < n; ++i) buffer[i] = p[i];
+  return load<T>(buffer);
+}
+/// Writes the first n lanes of x to p and nothing else.
+template <class T>
+inline void store_partial(T* p, const Packet<T>& x, Index n) {
+  if (n >= kWidth<T>) return storeu<T>(p, x);
+  alignas(64) T buffer[kWidth<T>];
+  store<T>(buffer, x);
+  for (Index i = 0; i < n; ++i) p[i] = buffer[i];
+}
+/// x with every lane from n on set to zero.
+template <class T>
+inline Packet<T> keep_first(const Packet<T>& x, Index n) {
+  if (n >= kWidth<T>) return x;
+  alignas(64) T buffer[kWidth<T>];
+  store<T>(buffer, x);
+  for (Index i = n; i < kWidth<T>; ++i) buffer[i] = T(0);
+  return load<T>(buffer);
+}
+template <class T>
+inline T reduce_add(const Packet<T>& x) {
+  return Eigen::internal::predux(x);
+}
+
+// 1.5 * 2^mantissa: adding it to |x| < 2^(mantissa-1) rounds x to the nearest integer and leaves
+// that integer in the low bits.
+template <class T>
+inline constexpr T kRoundMagic = sizeof(T) == 4 ? T(12582912.0) : T(6755399441055744.0);
+
+/// 2^n for an integral n given as n + kRoundMagic; exact for -126 <= n <= 127 (float), and the
+/// same for double with -1022 <= n <= 1023.
+template <class P, class T>
+inline P power_of_two(const P& magic_n) {
+  if constexpr (sizeof(P) == sizeof(T)) {
+    T out;
+    const T n = T(magic_n) - kRoundMagic<T>;
+    out = std::ldexp(T(1), static_cast<int>(n));
+    return P(out);
+  } else {
+    // Lane-wise integer shifts through the compiler's own vectors: SSE2, AVX2 and NEON all have them.
+    using Int = std::conditional_t<sizeof(T) == 4, unsigned, unsigned long long>;
+    typedef Int Bits __attribute__((vector_size(sizeof(T) * kWidth<T>)));
+    constexpr int kMantissa = sizeof(T) == 4 ? 23 : 52;
+    constexpr Int kOne = sizeof(T) == 4 ? Int(0x3F800000u) : Int(0x3FF0000000000000ull);
+    Bits bits;
+    static_assert(sizeof(bits) == sizeof(magic_n));
+    std::memcpy(&bits, &magic_n, sizeof(bits));
+    bits = (bits << kMantissa) + kOne;
+    P out;
+    std::memcpy(&out, &bits, sizeof(out));
+    return out;
+  }
+}
+
+/// n / d for d in [1, 2]: a reciprocal estimate and Newton steps where the division unit is slow.
+template <class T>
+inline Packet<T> divide_by_unit(const Packet<T>& n, const Packet<T>& d) {
+#if defined(__AVX512F__)
+  // vdivps zmm blocks its port for 10 cycles; estimate (2^-14) + Newton takes 3 instructions and
+  // stays within 1 ulp.
+  if constexpr (sizeof(T) == 4) {
+    const Packet<T> estimate = _mm512_rcp14_ps(d);
+    const Packet<T> error = _mm512_fnmadd_ps(d, estimate, set1<T>(T(1)));
+    const Packet<T> q = mul(n, estimate);
+    return madd(q, error, q);
+  } else {
+    return div(n, d);
+  }
+#else
+  return div(n, d);
+#endif
+}
+
+}  // namespace elman::simd

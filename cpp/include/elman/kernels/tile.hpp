@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/kernels/tile.hpp: the inner product of elman: a few rows times a few packed unit blocks.
+#pragma once
+
+#include "elman/kernels/simd.hpp"
+
+namespace elman::kernels {
+
+using simd::Packet;
+
+/// Rows of A against packed weights. Layout of the weights: for each block of W units (W lanes),
+/// for each k, the gates side by side: w[block * w_block + k * w_k + gate * W + lane].
+template <class T>
+struct Operand {
+  const T* a = nullptr;  // row r, element k at a[r * row_stride + k * k_stride]
+  Index row_stride = 0;
+  const T* w = nullptr;
+  Index w_block = 0;
+  Index w_k = 0;    // read only where there is one gate; else it is gates * W
+  Index depth = 0;  // 0: absent
+};
+
+/// One tile: out = init + x . Wx + h . Wh. All strides in elements.
+template <class T>
+struct Tile {
+  const T* init = nullptr;  // nullptr: zeros
+  Index init_row = 0, init_block = 0, init_slot = 0;
+  T* out = nullptr;  // W-aligned when the strides are multiples of W
+  Index out_row = 0, out_block = 0, out_slot = 0;
+  Operand<T> x, h;
+};
+
+// A cell accumulates into `slots` sums per unit. x feeds the first `gates` of them and h the last
+// `gates`: the same ones where slots == gates; GRU with reset_after keeps the two candidate sums
+// apart (4 slots, 3 gates).
+template <int Slots, int Gates>
+struct Gating {
+  static constexpr int kSlots = Slots, kGates = Gates, kFirstH = Slots - Gates;
+};
+
+namespace detail {
+
+// The order of the sums over k is the same for every tile shape, so a row's result depends neither
+// on the rows beside it nor on the number of threads.
+template <class T, int R, int U, int S, int G, int First, bool Panel>
+inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
+                                                      const Operand<T>& op) {
+  constexpr int kW = simd::kWidth<T>;
+  const T* w = op.w;
+  const Index w_k = G == 1 ? op.w_k : Index(G) * kW;
+  const T* a = op.a;
+  for (Index k = 0; k < op.depth; ++k, w += w_k) {
+    const auto element = [&](int r) -> const T& {
+      return Panel ? a[k * R + r] : a[r * op.row_stride + k];
+    };
+    if constexpr (R <= U * G && R * (U * S + 1) < simd::kRegisters) {
+      // Fewer rows than weights: keep the rows' elements in registers and stream the weights.
+      Packet<T> v[R];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) v[r] = simd::set1<T>(element(r));
+#pragma GCC unroll 8
+      for (int u = 0; u < U; ++u) {
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) {
+          const Packet<T> weight = simd::loadu<T>(w + u * op.w_block + g * kW);
+#pragma GCC unroll 8
+          for (int r = 0; r < R; ++r) {
+            acc[r][u][First + g] = simd::madd(v[r], weight, acc[r][u][First + g]);
+          }
+        }
+      }
+    } else {
+      Packet<T> weight[U][G];
+#pragma GCC unroll 8
+      for (int u = 0; u < U; ++u) {
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) weight[u][g] = simd::loadu<T>(w + u * op.w_block + g * kW);
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const Packet<T> v = simd::set1<T>(element(r));
+#pragma GCC unroll 8
+        for (int u = 0; u < U; ++u) {
+#pragma GCC unroll 4
+          for (int g = 0; g < G; ++g) {
+            acc[r][u][First + g] = simd::madd(v, weight[u][g], acc[r][u][First + g]);
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T, int R, int U, class Gates, bool Panel>
+__attribute__((noinline)) void tile_product(const Tile<T>& t) {
+  constexpr int S = Gates::kSlots;
+  Packet<T> acc[R][U][S];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int u = 0; u < U; ++u) {
+#pragma GCC unroll 4
+      for (int s = 0; s < S; ++s) {
+        acc[r][u][s] =
+            t.init == nullptr
+                ? simd::zero<T>()
+                : simd::loadu<T>(t.init + r * t.init_row + u * t.init_block + s * t.init_slot);
+      }
+    }
+  }
+  accumulate<T, R, U, S, Gates::kGates, 0, Panel>(acc, t.x);
+  if constexpr (!Panel) accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel>(acc, t.h);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int u = 0; u < U; ++u) {
+#pragma GCC unroll 4
+      for (int s = 0; s < S; ++s) {
+        simd::storeu<T>(t.out + r * t.out_row + u * t.out_block + s * t.out_slot, acc[r][u][s]);
+      }
+    }
+  }
+}
+
+}  // namespace detail
+
+// Tile shapes. 24 of AVX-512's 32 registers (12 of AVX2's 16) hold accumulators, the rest the
+// operands; few rows take more blocks at once, because a chain of dependent FMAs needs 8
+// independent ones beside it.
+template <int Slots>
+struct TileShape {
+  static constexpr int kBudget = simd::kRegisters == 32 ? 24 : 12;
+  static constexpr int kMaxRows = simd::kRegisters == 32 || Slots == 1 ? 6 : 3;
+  static constexpr int blocks(int rows) {
+    const int fit = kBudget / (rows * Slots);
+    const int cap = rows <= 2 && Slots == 1 ? 8 : 4;
+    return fit >= 8 && cap >= 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
+  }
+  /// The next tile height for `left` rows: 6, 4, 2, 1 or 3, 2, 1.
+  static constexpr int rows(Index left) {
+    if (left >= kMaxRows) return kMaxRows;
+    if (kMaxRows == 6 && left >= 4) return 4;
+    return left >= 2 ? 2 : 1;
+  }
+  static constexpr int kMaxBlocks = blocks(1);
+};
+
+/// Runs a tile of `rows` (a height that TileShape::rows gives) by `blocks` (a power of two that
+/// fits beside it).
+template <class T, class Gates, bool Panel = false>
+inline void run_tile(int rows, int blocks, const Tile<T>& tile) {
+  using Shape = TileShape<Gates::kSlots>;
+  const auto with_rows = [&]<int R>() {
+    constexpr int kMost = Shape::blocks(R);
+    if constexpr (kMost >= 8) {
+      if (blocks == 8) return detail::tile_product<T, R, 8, Gates, Panel>(tile);
+    }
+    if constexpr (kMost >= 4) {
+      if (blocks == 4) return detail::tile_product<T, R, 4, Gates, Panel>(tile);
+    }
+    if constexpr (kMost >= 2) {
+      if (blocks == 2) return detail::tile_product<T, R, 2, Gates, Panel>(tile);
+    }
+    detail::tile_product<T, R, 1, Gates, Panel>(tile);
+  };
+  if constexpr (Shape::kMaxRows == 6) {
+    if (rows == 6) return with_rows.template operator()<6>();
+    if (rows == 4) return with_rows.template operator()<4>();
+  } else {
+    if (rows == 3) return with_rows.template operator()<3>();
+  }
+  if (rows == 2) return with_rows.template operator()<2>();
+  with_rows.template operator()<1>();
+}
+
+/// The largest power of two that fits beside `rows` and does not exceed `left` blocks.
+template <int Slots>
+constexpr int blocks_for(int rows, Index left) {
+  int blocks = TileShape<Slots>::blocks(rows);
+  while (blocks > left) blocks /= 2;
+  return blocks;
+}
+
+}  // namespace elman::kernels
