@@ -14,9 +14,10 @@ from reference import ACTIVATIONS, KINKED, STATES, Cell, gradients, recurrent
 from tolerance import assert_close, tolerance
 
 KINDS = {"SimpleRNN": "simple_rnn", "GRU": "gru_reset_after", "LSTM": "lstm"}
-# bounded, so that no random stack explodes
+# bounded, so that no random stack explodes; gates within [-1, 1], so that no error grows
 BOUNDED = ["tanh", "sigmoid", "hard_sigmoid", "hard_sigmoid_v3", "softsign", "relu6"]
 SMOOTH = [name for name in BOUNDED if name not in KINKED]
+UNGATED = {"relu6"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def specs(draw, activations):
         "unroll": draw(st.booleans()),
     }
     if name != "SimpleRNN":
-        options["recurrent_activation"] = draw(st.sampled_from(activations))
+        gates = [a for a in activations if a not in UNGATED]
+        options["recurrent_activation"] = draw(st.sampled_from(gates))
         options["implementation"] = draw(st.sampled_from([0, 1, 2]))
     if name == "GRU":
         options["reset_after"] = draw(st.booleans())
@@ -144,7 +146,7 @@ def weights_of(layers) -> list[list[np.ndarray]]:
 
 
 @settings(max_examples=150)
-@given(stacks([*BOUNDED, "softplus"]))
+@given(stacks(BOUNDED))
 def test_forward(stack):
     for dtype in ("float64", "float32"):
         layers = build(stack, dtype)
