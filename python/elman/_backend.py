@@ -57,10 +57,11 @@ def choose_level(asked: str, installed: list[str], processor: int) -> str:
             )
         return level
     runnable = [level for level in installed if _requirement(level) <= processor]
+    if not installed:
+        raise ImportError("[elman] this installation holds no core module; install elman again")
     if not runnable:
         raise ImportError(
-            f"[elman] processor: expected x86-64-v2 or better, got x86-64-v{processor}; "
-            f"this installation holds: {', '.join(installed) or 'no core module'}"
+            f"[elman] processor: expected x86-64-{installed[0]} or better, got x86-64-v{processor}"
         )
     return runnable[-1]
 
@@ -68,8 +69,10 @@ def choose_level(asked: str, installed: list[str], processor: int) -> str:
 def _load() -> ModuleType:
     level = choose_level(os.environ.get("ELMAN_ISA", ""), installed_levels(), x86_64_level())
     module = importlib.import_module(_module_name(level))
-    # Types of the core name this module as their home, so that pickles fit every level.
-    return sys.modules.setdefault("elman._core", module)
+    # Types of the core name elman._core as their home, so that pickles fit every level.
+    sys.modules["elman._core"] = module
+    sys.modules["elman"].__dict__["_core"] = module
+    return module
 
 
 if TYPE_CHECKING:
