@@ -41,6 +41,7 @@ class Problem:
     return_sequences: bool = True
     go_backwards: bool = False
     zero_output_for_mask: bool = False
+    gain: float = 1.0  # of the weights
     seed: int = 0
 
     @property
@@ -66,11 +67,12 @@ class Problem:
         g, h = self.gates, self.h
         made = {
             "x": draw(self.n, self.t, self.f),
-            "kernel": draw(self.f, g * h, scale=self.f**-0.5),
-            "recurrent_kernel": draw(h, g * h, scale=h**-0.5),
+            "kernel": draw(self.f, g * h, scale=self.gain * self.f**-0.5),
+            "recurrent_kernel": draw(h, g * h, scale=self.gain * h**-0.5),
         }
         if self.use_bias:
-            made["bias"] = draw(*((2, 3 * h) if self.kind == "gru_reset_after" else (g * h,)))
+            shape = (2, 3 * h) if self.kind == "gru_reset_after" else (g * h,)
+            made["bias"] = draw(*shape, scale=self.gain)
         made |= {name: draw(self.n, h) for name in self.state_names}
         if self.mask != "none":
             made["mask"] = random_mask(rng, self.mask, self.n, self.t)

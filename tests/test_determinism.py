@@ -22,6 +22,7 @@ SIZES = [
     (3, 17, 29, 131),
     (127, 5, 2, 43),
     (5, 211, 3, 53),
+    (7, 3, 13, 193),
 ]
 
 
@@ -41,21 +42,30 @@ def same_with_all_threads(compute) -> None:
     assert len(set(found.values())) == 1, found
 
 
+# Each combination of operands takes its sums in an order of its own.
+OPERANDS = {
+    "plain": {"return_sequences": False},
+    "masked": {"mask": "holes", "recurrent_dropout": "gate"},
+    "input_dropout": {"input_dropout": "gate"},
+    "dropouts": {"input_dropout": "shared", "recurrent_dropout": "shared", "mask": "left"},
+}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: "x".join(map(str, s)))
+@pytest.mark.parametrize("operands", OPERANDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_kernel(kind, size, dtype):
-    """Outputs, states and all gradients."""
-    n, t, f, h = size
-    problem = Problem(kind, n, t, f, h, mask="holes", initial_state=True, recurrent_dropout="gate")
-    operands, losses = problem.operands(), problem.projections()
-    names = differentiable(operands)
+def test_kernel(kind, operands, dtype):
+    """Outputs, states and all gradients, bit by bit."""
+    for n, t, f, h in SIZES:
+        problem = Problem(kind, n, t, f, h, initial_state=True, **OPERANDS[operands])
+        given, losses = problem.operands(), problem.projections()
+        names = differentiable(given)
 
-    def compute():
-        outputs, found = kernel_gradients(problem, operands, losses, dtype, names)
-        return [*outputs, *found.values()]
+        def compute(problem=problem, given=given, losses=losses, names=names):
+            outputs, found = kernel_gradients(problem, given, losses, dtype, names)
+            return [*outputs, *found.values()]
 
-    same_with_all_threads(compute)
+        same_with_all_threads(compute)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

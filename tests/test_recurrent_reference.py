@@ -63,10 +63,11 @@ def test_sizes(kind, size, dtype):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_activations(kind, activation, dtype):
-    sizes = {"n": 3, "t": 5, "f": 2, "h": 11}
-    check(Problem(kind, **sizes, activation=activation), dtype)
+    # an exponential of an exponential overflows unless the weights are small
+    more = {"n": 3, "t": 5, "f": 2, "h": 11, "gain": 0.25 if activation == "exponential" else 1}
+    check(Problem(kind, **more, activation=activation), dtype)
     if kind != "simple_rnn":
-        check(Problem(kind, **sizes, recurrent_activation=activation, seed=3), dtype)
+        check(Problem(kind, **more, recurrent_activation=activation, seed=3), dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
