@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "elman/autograd/dispatch.hpp"
+#include "elman/autograd/parallel.hpp"
 #include "elman/autograd/tensor.hpp"
-#include "elman/core/threads.hpp"
 
 namespace elman {
 
@@ -22,7 +22,7 @@ inline void add_into(Tensor& target, const Tensor& addend) {
     using T = decltype(zero);
     T* to = target.mutable_data<T>();
     const T* from = addend.data<T>();
-    parallel_for(4.0 * static_cast<double>(target.size()), target.size(),
+    parallel(4.0 * static_cast<double>(target.size()), target.size(),
                  [=](Index begin, Index end) {
                    for (Index i = begin; i < end; ++i) to[i] += from[i];
                  });

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/autograd/reduce.hpp: sums and extremes along an axis, in an order that threads never change.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "elman/autograd/parallel.hpp"
+#include "elman/core/shape.hpp"
+
+namespace elman::detail {
+
+// x [outer, count, inner] -> y [outer, inner]. A sum is cut into leaves of kLeaf terms that are
+// added in order; the leaves are added as a balanced tree. The tree depends on count alone, so any
+// number of threads gives the same bits, and the error grows with kLeaf + log2(count).
+inline constexpr Index kLeaf = 256;
+inline constexpr Index kLanes = 32;    // independent accumulators of a contiguous leaf
+inline constexpr Index kColumns = 256;  // columns summed together: 2 KiB of accumulators
+
+struct SumOp {
+  template <class T>
+  static constexpr T start() { return T(0); }
+  template <class T>
+  static T apply(T a, T b) {
+    if constexpr (std::is_integral_v<T>) {  // wraps instead of undefined behaviour
+      using U = std::make_unsigned_t<T>;
+      return static_cast<T>(static_cast<U>(a) + static_cast<U>(b));
+    } else {
+      return a + b;
+    }
+  }
+};
+struct ProdOp {
+  template <class T>
+  static constexpr T start() { return T(1); }
+  template <class T>
+  static T apply(T a, T b) {
+    if constexpr (std::is_integral_v<T>) {
+      using U = std::make_unsigned_t<T>;
+      return static_cast<T>(static_cast<U>(a) * static_cast<U>(b));
+    } else {
+      return a * b;
+    }
+  }
+};
+// NaN wins over every number, as in numpy.
+struct MaxOp {
+  template <class T>
+  static constexpr T start() {
+    if constexpr (std::is_floating_point_v<T>) return -std::numeric_limits<T>::infinity();
+    return std::numeric_limits<T>::lowest();
+  }
+  template <class T>
+  static T apply(T a, T b) {
+    return b > a || b != b ? b : a;
+  }
+};
+struct MinOp {
+  template <class T>
+  static constexpr T start() {
+    if constexpr (std::is_floating_point_v<T>) return std::numeric_limits<T>::infinity();
+    return std::numeric_limits<T>::max();
+  }
+  template <class T>
+  static T apply(T a, T b) {
+    return b < a || b != b ? b : a;
+  }
+};
+
+template <class Op, class T>
+T reduce_leaf(const T* x, Index n) {
+  std::array<T, kLanes> lanes;
+  lanes.fill(Op::template start<T>());
+  Index i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (Index l = 0; l < kLanes; ++l) {
+      lanes[static_cast<std::size_t>(l)] =
+          Op::template apply<T>(lanes[static_cast<std::size_t>(l)], x[i + l]);
+    }
+  }
+  for (Index l = 0; i + l < n; ++l) {
+    lanes[static_cast<std::size_t>(l)] =
+        Op::template apply<T>(lanes[static_cast<std::size_t>(l)], x[i + l]);
+  }
+  for (std::size_t width = kLanes / 2; width > 0; width /= 2) {
+    for (std::size_t l = 0; l < width; ++l) {
+      lanes[l] = Op::template apply<T>(lanes[l], lanes[l + width]);
+    }
+  }
+  return lanes[0];
+}
+
+/// The balanced tree over leaves [begin, end).
+template <class Op, class T, class Leaf>
+T reduce_tree(Index begin, Index end, const Leaf& leaf) {
+  if (end - begin == 1) return leaf(begin);
+  const Index middle = begin + (end - begin) / 2;
+  const T left = reduce_tree<Op, T>(begin, middle, leaf);
+  return Op::template apply<T>(left, reduce_tree<Op, T>(middle, end, leaf));
+}
+
+/// inner = 1: every row is contiguous.
+template <class Op, class T>
+void reduce_rows(const T* x, T* y, Index outer, Index count) {
+  const Index leaves = (count + kLeaf - 1) / kLeaf;
+  const double flops = 2.0 * static_cast<double>(outer) * static_cast<double>(count);
+  const auto leaf_of = [=](const T* row, Index l) {
+    return reduce_leaf<Op, T>(row + l * kLeaf, std::min(kLeaf, count - l * kLeaf));
+  };
+  if (outer < leaves && plan_parts(flops, outer) < plan_parts(flops, leaves)) {
+    std::vector<T> partial(static_cast<std::size_t>(leaves));
+    for (Index o = 0; o < outer; ++o) {
+      const T* row = x + o * count;
+      parallel(flops / static_cast<double>(outer), leaves, [&](Index begin, Index end) {
+        for (Index l = begin; l < end; ++l) partial[static_cast<std::size_t>(l)] = leaf_of(row, l);
+      });
+      y[o] = reduce_tree<Op, T>(
+          0, leaves, [&](Index l) { return partial[static_cast<std::size_t>(l)]; });
+    }
+    return;
+  }
+  parallel(flops, outer, [&](Index begin, Index end) {
+    for (Index o = begin; o < end; ++o) {
+      const T* row = x + o * count;
+      y[o] = reduce_tree<Op, T>(0, leaves, [&](Index l) { return leaf_of(row, l); });
+    }
+  });
+}
+
+/// y[0, width) = the tree over leaves [begin, end) of rows with distance `stride`.
+template <class Op, class T>
+void reduce_columns_tree(const T* x, Index stride, Index count, Index width, Index begin,
+                         Index end, T* y) {
+  if (end - begin == 1) {
+    const Index first = begin * kLeaf, last = std::min(count, first + kLeaf);
+    for (Index j = 0; j < width; ++j) y[j] = x[first * stride + j];
+    for (Index r = first + 1; r < last; ++r) {
+      const T* row = x + r * stride;
+      for (Index j = 0; j < width; ++j) y[j] = Op::template apply<T>(y[j], row[j]);
+    }
+    return;
+  }
+  const Index middle = begin + (end - begin) / 2;
+  T right[kColumns];
+  reduce_columns_tree<Op>(x, stride, count, width, begin, middle, y);
+  reduce_columns_tree<Op>(x, stride, count, width, middle, end, right);
+  for (Index j = 0; j < width; ++j) y[j] = Op::template apply<T>(y[j], right[j]);
+}
+
+/// Few columns and many rows: the leaves are spread over the threads, then the tree is built.
+template <class Op, class T>
+void reduce_tall(const T* x, T* y, Index count, Index inner, double flops) {
+  const Index leaves = (count + kLeaf - 1) / kLeaf;
+  std::vector<T> partial(static_cast<std::size_t>(leaves * inner));
+  parallel(flops, leaves, [&](Index begin, Index end) {
+    for (Index l = begin; l < end; ++l) {
+      for (Index j = 0; j < inner; j += kColumns) {
+        reduce_columns_tree<Op>(x + j, inner, count, std::min(kColumns, inner - j), l, l + 1,
+                                partial.data() + l * inner + j);
+      }
+    }
+  });
+  for (Index j = 0; j < inner; ++j) {
+    y[j] = reduce_tree<Op, T>(0, leaves, [&](Index l) {
+      return partial[static_cast<std::size_t>(l * inner + j)];
+    });
+  }
+}
+
+/// y[o, i] = op over c of x[o, c, i]; count 0 gives the start value of the operation.
+template <class Op, class T>
+void reduce_axis(const T* x, T* y, Index outer, Index count, Index inner) {
+  if (count == 0) {
+    std::fill_n(y, outer * inner, Op::template start<T>());
+    return;
+  }
+  if (outer == 0 || inner == 0) return;
+  if (inner == 1) return reduce_rows<Op>(x, y, outer, count);
+  const Index blocks = (inner + kColumns - 1) / kColumns;
+  const double flops = 2.0 * static_cast<double>(outer) * static_cast<double>(count) *
+                       static_cast<double>(inner);
+  const Index leaves = (count + kLeaf - 1) / kLeaf;
+  if (outer == 1 && plan_parts(flops, blocks) < plan_parts(flops, leaves)) {
+    return reduce_tall<Op>(x, y, count, inner, flops);
+  }
+  parallel(flops, outer * blocks, [&](Index begin, Index end) {
+    for (Index unit = begin; unit < end; ++unit) {
+      const Index o = unit / blocks, j = unit % blocks * kColumns;
+      reduce_columns_tree<Op>(x + o * count * inner + j, inner, count,
+                              std::min(kColumns, inner - j), 0, leaves, y + o * inner + j);
+    }
+  });
+}
+
+}  // namespace elman::detail
