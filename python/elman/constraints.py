@@ -15,8 +15,8 @@ from typing import Any
 
 from elman import _serialization
 from elman._backend import core
-from elman._settings import epsilon
 from elman._names import snake_case
+from elman._settings import epsilon
 from elman._tensors import as_float
 
 Axis = int | Sequence[int]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from elman import _settings, _random, _serialization
+from elman import _random, _serialization, _settings
 from elman._backend import core
 from elman._errors import fail_text
 from elman._names import snake_case

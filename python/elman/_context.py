@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the layers of one call share: whether it trains, how deep it is, and where it builds."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+
+class _Context(threading.local):
+    def __init__(self) -> None:
+        self.training: bool | None = None
+        self.depth = 0
+        self.names: list[str] = []
+
+
+_context = _Context()
+
+
+def training() -> bool:
+    """What `training=None` means here: what the enclosing call was told, else False."""
+    return bool(_context.training)
+
+
+def outermost() -> bool:
+    """True outside every layer call that `scope` marks."""
+    return _context.depth == 0
+
+
+@contextlib.contextmanager
+def scope(training: bool | None = None) -> Iterator[None]:
+    """Within the block layers that are not told otherwise use `training`; None changes nothing."""
+    before = _context.training
+    _context.training = before if training is None else training
+    _context.depth += 1
+    try:
+        yield
+    finally:
+        _context.depth -= 1
+        _context.training = before
+
+
+@contextlib.contextmanager
+def name_scope(name: str) -> Iterator[None]:
+    """Weights made within the block have `name` in their path."""
+    _context.names.append(name)
+    try:
+        yield
+    finally:
+        _context.names.pop()
+
+
+def path(name: str) -> str:
+    """The path of a weight made here, e.g. lstm/lstm_cell/kernel."""
+    return "/".join([*_context.names, name])

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Symbolic tensors: shapes and types without values, and the layer calls that made them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from elman import _settings
+from elman._errors import fail_text
+from elman._tensors import as_shape
+
+
+class Node:
+    """One call of a layer on symbolic tensors.
+
+    `args` and `kwargs` are what the layer was called with, `inputs` the symbolic tensors found in
+    them in order, `outputs` the tensors that the call returned.
+    """
+
+    __slots__ = ("args", "inputs", "kwargs", "layer", "outputs")
+
+    def __init__(
+        self,
+        layer: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inputs: Sequence[SymbolicTensor],
+    ) -> None:
+        self.layer, self.args, self.kwargs = layer, args, kwargs
+        self.inputs = tuple(inputs)
+        self.outputs: tuple[SymbolicTensor, ...] = ()
+
+
+class SymbolicTensor:
+    """What `elman.Input` returns and what a layer returns for it; it has no values.
+
+    Attributes:
+        shape: tuple with None for sizes that are not known yet.
+        dtype: 'float32', ...
+        name: name of the tensor.
+        history: the `Node` whose output number `index` this is.
+    """
+
+    __slots__ = ("dtype", "history", "index", "name", "shape")
+
+    def __init__(
+        self, shape: Sequence[int | None], dtype: str, name: str, history: Node, index: int = 0
+    ) -> None:
+        self.shape, self.dtype, self.name = tuple(shape), dtype, name
+        self.history, self.index = history, index
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"<SymbolicTensor {self.name}: shape={self.shape}, dtype={self.dtype}>"
+
+    def _no_values(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError(
+            f"{self!r} has no values; pass it to a layer, or give the layer an array instead"
+        )
+
+    __array__ = __bool__ = __float__ = __int__ = __iter__ = __len__ = __getitem__ = _no_values
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = _no_values
+    __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = __pow__ = _no_values
+
+
+def is_symbolic(x: Any) -> bool:
+    """True if x is a symbolic tensor or a list, tuple or dict that holds one."""
+    if isinstance(x, (list, tuple)):
+        return any(map(is_symbolic, x))
+    if isinstance(x, dict):
+        return any(map(is_symbolic, x.values()))
+    return isinstance(x, SymbolicTensor)
+
+
+def symbolic_in(x: Any) -> list[SymbolicTensor]:
+    """The symbolic tensors within nested lists, tuples and dicts, in order."""
+    if isinstance(x, SymbolicTensor):
+        return [x]
+    items = x.values() if isinstance(x, dict) else x if isinstance(x, (list, tuple)) else ()
+    return [found for item in items for found in symbolic_in(item)]
+
+
+def replace_symbolic(x: Any, value_of: Callable[[SymbolicTensor], Any]) -> Any:
+    """The same nested structure with each symbolic tensor replaced by `value_of(tensor)`."""
+    if isinstance(x, SymbolicTensor):
+        return value_of(x)
+    if isinstance(x, (list, tuple)):
+        return type(x)([replace_symbolic(item, value_of) for item in x])
+    if isinstance(x, dict):
+        return {key: replace_symbolic(item, value_of) for key, item in x.items()}
+    return x
+
+
+def record_call(
+    layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output_shape: Any, dtype: str
+) -> Any:
+    """The symbolic output, or list of outputs, of a layer call."""
+    node = Node(layer, args, kwargs, symbolic_in([args, kwargs]))
+    several = isinstance(output_shape, list)
+    shapes = output_shape if several else [output_shape]
+    node.outputs = tuple(
+        SymbolicTensor(shape, dtype, layer.name, node, index) for index, shape in enumerate(shapes)
+    )
+    return list(node.outputs) if several else node.outputs[0]
+
+
+def Input(  # noqa: N802 - Keras' name
+    shape: Sequence[int | None] | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+    dtype: str | None = None,
+    batch_size: int | None = None,
+    batch_input_shape: Sequence[int | None] | None = None,
+) -> SymbolicTensor:
+    """A symbolic tensor to call layers on.
+
+    Args:
+        shape: sizes without the batch axis; None for unknown ones.
+        batch_shape: sizes with the batch axis, in place of shape.
+        name: name of the input, 'input_1' and so on by default.
+        dtype: type of the values, floatx by default.
+        batch_size: size of the batch axis, together with shape.
+        batch_input_shape: other name of batch_shape.
+
+    Raises:
+        ValueError: neither or both of shape and batch_shape.
+
+    Example:
+        >>> import elman
+        >>> elman.layers.LSTM(4)(elman.Input((None, 8))).shape
+        (None, 4)
+    """
+    from elman.layers.input_layer import InputLayer
+
+    whole = batch_shape if batch_shape is not None else batch_input_shape
+    if (shape is None) == (whole is None):
+        got = "neither" if shape is None else "both"
+        raise ValueError(fail_text("Input", "shape", "either shape or batch_shape", got))
+    if whole is None:
+        whole = (batch_size, *as_shape(shape))
+    layer = InputLayer(batch_input_shape=whole, dtype=dtype, name=name)
+    return layer.output
+
+
+def input_tensor(layer: Any) -> SymbolicTensor:
+    """The symbolic tensor of an input layer."""
+    node = Node(layer, (), {}, ())
+    dtype = layer.dtype or _settings.floatx()
+    tensor = SymbolicTensor(layer.batch_input_shape, dtype, layer.name, node)
+    node.outputs = (tensor,)
+    return tensor

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The time loop over a cell: fused where the cell allows it, else step by step on the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from elman._backend import core
+from elman._tensors import as_shape, as_tensor, is_array
+
+Step = Callable[[Any, list[Any]], tuple[Any, list[Any]]]
+
+
+class Loop(NamedTuple):
+    """How a recurrent layer walks over time."""
+
+    return_sequences: bool = False
+    go_backwards: bool = False
+    zero_output_for_mask: bool = False
+
+
+def flatten(states: Any) -> list[Any]:
+    """Nested lists and tuples of states as one flat list."""
+    if isinstance(states, (list, tuple)):
+        return [state for item in states for state in flatten(item)]
+    return [states]
+
+
+def as_sizes(state_size: Any) -> list[tuple[int, ...]]:
+    """A cell's state_size as one shape per state: 3 -> [(3,)], (3, 4) -> [(3,), (4,)]."""
+    several = isinstance(state_size, (list, tuple))
+    sizes = list(state_size) if several else [state_size]
+    shapes = [as_shape(size) if hasattr(size, "__iter__") else (int(size),) for size in sizes]
+    return [tuple(int(axis) for axis in shape if axis is not None) for shape in shapes]
+
+
+def _column(condition: Any, like: Any) -> Any:
+    """A condition [N] that broadcasts over a tensor [N, ...]."""
+    return core.reshape(condition, (condition.shape[0],) + (1,) * (like.ndim - 1))
+
+
+def _select(condition: Any, new: Any, old: Any) -> Any:
+    return core.where(_column(condition, new), new, old)
+
+
+def step_loop(
+    step: Step,
+    x: Any,
+    states: Sequence[Any],
+    mask: Any,
+    loop: Loop,
+    output_size: tuple[int, ...],
+) -> tuple[Any, list[Any]]:
+    """Run `step(x_t, states) -> (output, new states)` over time.
+
+    Shapes: x [N, T, ...], states [N, size], mask [N, T] bool or None -> output [N, size], or
+    [N, T, size] with return_sequences, and the last states. Where the mask is False a row keeps
+    its states and repeats its output (zeros before the first used step).
+    """
+    samples, length = x.shape[0], x.shape[1]
+    if length == 0:
+        shape = (samples, 0, *output_size) if loop.return_sequences else (samples, *output_size)
+        return core.zeros(shape, x.dtype), list(states)
+    if mask is not None:  # padding may hold NaN, which a product would carry into the gradients
+        whole = core.reshape(mask, (samples, length) + (1,) * (x.ndim - 2))
+        x = core.where(whole, x, 0.0)
+    inputs = core.unstack(x, 1)
+    used = None if mask is None else core.unstack(mask, 1)
+    states, outputs, previous = list(states), [], None
+    order = range(length - 1, -1, -1) if loop.go_backwards else range(length)
+    for t in order:
+        output, new_states = step(inputs[t], states)
+        if used is not None:
+            zero = core.zeros_like(output)
+            kept = zero if previous is None or loop.zero_output_for_mask else previous
+            output = _select(used[t], output, kept)
+            new_states = [
+                _select(used[t], new, old) for new, old in zip(new_states, states, strict=True)
+            ]
+        states, previous = list(new_states), output
+        if loop.return_sequences:
+            outputs.append(output)
+    return (core.stack(outputs, 1) if loop.return_sequences else previous), states
+
+
+def checked_states(
+    states: Any, shapes: Sequence[tuple[int, ...]], batch: int, dtype: str, where: str, what: str
+) -> list[Any]:
+    """Given states as a flat list of tensors [N, size].
+
+    Takes one tensor, a flat or nested list of them, or numbers in nested lists.
+
+    Raises:
+        ValueError: wrong number of states or a wrong shape.
+    """
+    if is_array(states):
+        single = len(shapes) == 1 or len(states.shape) != 1 + len(shapes[0]) + 1
+        flat = [states] if single else [states[index] for index in range(states.shape[0])]
+    elif any(is_array(state) for state in flatten(states)):
+        flat = flatten(states)
+    else:
+        numbers = as_tensor(states, dtype) if len(shapes) == 1 else None
+        bare = numbers is not None and tuple(numbers.shape) == (batch, *shapes[0])
+        flat = [numbers] if bare else list(states)
+    if len(flat) != len(shapes):
+        expected = f"{len(shapes)} state{'s' if len(shapes) > 1 else ''} of shapes "
+        expected += ", ".join(str((batch, *shape)) for shape in shapes)
+        raise ValueError(f"[{where}] {what}: expected {expected}, got {len(flat)}")
+    tensors = [as_tensor(state, dtype) for state in flat]
+    for index, (tensor, shape) in enumerate(zip(tensors, shapes, strict=True)):
+        if tuple(tensor.shape) != (batch, *shape):
+            expected = f"{(batch, *shape)}, got {tuple(tensor.shape)}"
+            raise ValueError(
+                f"[{where}] {what}[{index}]: expected {expected}; "
+                "a state has one row per sample of the batch"
+            )
+    return tensors
+
+
+def as_mask(mask: Any, x: Any, where: str) -> Any:
+    """A mask as a bool tensor [N, T]; numbers count as True unless zero.
+
+    Raises:
+        ValueError: a shape other than the first two axes of x.
+    """
+    if isinstance(mask, (list, tuple)) and any(map(is_array, mask)):
+        mask = mask[0]
+    mask = as_tensor(mask)
+    if tuple(mask.shape) != tuple(x.shape[:2]):
+        expected, got = tuple(x.shape[:2]), tuple(mask.shape)
+        raise ValueError(
+            f"[{where}] mask: expected {expected}, got {got}; one value per sample and time step"
+        )
+    return mask if mask.dtype == "bool" else core.not_equal(mask, 0)

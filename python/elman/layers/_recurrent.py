@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recurrent: what SimpleRNN, GRU and LSTM share, around a built-in cell."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from elman._names import snake_case
+from elman.layers import _checks
+from elman.layers._cell import BuiltinCell
+from elman.layers._options import FromCell, Option, declared, named
+from elman.layers.rnn import RNN
+
+_ACTIVITY = named("activity_regularizer", _checks.regularizer("penalty on the output"))
+
+
+def _composed(cell: type[BuiltinCell]) -> dict[str, Option]:
+    """The options of a layer around `cell`, in Keras' order.
+
+    The cell's options come first, activity_regularizer after bias_regularizer; then the loop
+    flags of RNN, then what the cell wants after them.
+    """
+    late = {
+        name: option
+        for name, option in cell._options.items()
+        if name in cell._after_loop or option.keyword
+    }
+    options: dict[str, Option] = {}
+    for name, option in cell._options.items():
+        if name not in late:
+            options[name] = option
+        if name == "bias_regularizer":
+            options[_ACTIVITY.name] = _ACTIVITY
+    flags = {name: option for name, option in RNN._options.items() if name != "cell"}
+    return {**options, **flags, **late}
+
+
+class Recurrent(RNN):
+    """Abstract base of SimpleRNN, GRU and LSTM.
+
+    `isinstance(layer, Recurrent)` tells that a layer is one of them; making a Recurrent itself
+    raises TypeError.
+
+    Source: Keras 2.0 `Recurrent`.
+    """
+
+    _cell_class: ClassVar[type[BuiltinCell]]
+
+    def __init__(
+        self,
+        return_sequences: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        implementation: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        raise TypeError("[Recurrent] is abstract; use SimpleRNN, GRU, LSTM, or RNN with a cell")
+
+    def __init_subclass__(cls, *, cell: type[BuiltinCell] | None = None, **kwargs: Any) -> None:
+        if cell is not None:
+            cls._cell_class = cell
+            for name in cell._options:
+                setattr(cls, name, FromCell(name))
+        super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def _collect_options(cls) -> dict[str, Option]:
+        own = "_cell_class" in vars(cls)
+        return _composed(cls._cell_class) if own else declared(cls)
+
+    def _start(self, values: dict[str, Any], base: dict[str, Any]) -> None:
+        cell_class = self._cell_class
+        of_cell = {name: values.pop(name) for name in cell_class._options}
+        name = snake_case(cell_class.__name__)
+        cell = cell_class(**of_cell, name=name, dtype=base["dtype"])
+        super()._start({"cell": cell, **values}, base)

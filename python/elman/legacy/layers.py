@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`elman.layers` with the defaults that GRU and LSTM had before Keras 2.3.
+
+recurrent_activation is 'hard_sigmoid', implementation 1 and, for GRU, reset_after False; nothing
+else differs, and a configuration written here loads into `elman.layers` as the same layer.
+
+>>> import elman
+>>> elman.legacy.layers.GRU(4).reset_after
+False
+"""
+
+from elman import layers as _layers
+from elman.layers import RNN as RNN
+from elman.layers import Activation as Activation
+from elman.layers import Dense as Dense
+from elman.layers import Dropout as Dropout
+from elman.layers import Embedding as Embedding
+from elman.layers import Flatten as Flatten
+from elman.layers import Input as Input
+from elman.layers import InputLayer as InputLayer
+from elman.layers import Layer as Layer
+from elman.layers import Recurrent as Recurrent
+from elman.layers import SimpleRNN as SimpleRNN
+from elman.layers import SimpleRNNCell as SimpleRNNCell
+from elman.layers import StackedRNNCells as StackedRNNCells
+from elman.layers import deserialize as deserialize
+from elman.layers import serialize as serialize
+from elman.layers._options import Option
+
+
+def _default(cls: type, name: str, value: object) -> Option:
+    return getattr(cls, name).with_default(value)
+
+
+class GRUCell(_layers.GRUCell):
+    """`elman.layers.GRUCell` with the gates of Keras 2.2: hard sigmoid, reset before."""
+
+    recurrent_activation = _default(_layers.GRUCell, "recurrent_activation", "hard_sigmoid")
+    implementation = _default(_layers.GRUCell, "implementation", 1)
+    reset_after = _default(_layers.GRUCell, "reset_after", False)
+
+
+class LSTMCell(_layers.LSTMCell):
+    """`elman.layers.LSTMCell` with the gates of Keras 2.2: hard sigmoid."""
+
+    recurrent_activation = _default(_layers.LSTMCell, "recurrent_activation", "hard_sigmoid")
+    implementation = _default(_layers.LSTMCell, "implementation", 1)
+
+
+class GRU(_layers.GRU, cell=GRUCell):
+    """`elman.layers.GRU` with the gates of Keras 2.2: hard sigmoid, reset before the product."""
+
+
+class LSTM(_layers.LSTM, cell=LSTMCell):
+    """`elman.layers.LSTM` with the gates of Keras 2.2: hard sigmoid."""
+
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Activation",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GRUCell",
+    "Input",
+    "InputLayer",
+    "LSTMCell",
+    "Layer",
+    "Recurrent",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "StackedRNNCells",
+    "deserialize",
+    "serialize",
+]
