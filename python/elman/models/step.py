@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One step of training, evaluation or prediction; kept short, it runs once per batch."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from elman._backend import core
+from elman._errors import fail_text
+from elman.losses.reduction import combine_weights
+from elman.models.data import Batch
+from elman.models.nonfinite import explain
+
+
+def class_weights(y: Any, class_weight: dict[int, float], sparse: bool) -> np.ndarray:
+    """The weight of each sample's (or step's) class.
+
+    Shapes: y ids (N, ...) or (N, ..., 1), or one-hot rows (N, ..., C) -> (N, ...).
+    """
+    if isinstance(y, (list, dict)) or y is None:
+        where = "Model.fit"
+        got = "several" if y is not None else "none"
+        raise ValueError(fail_text(where, "class_weight", "one array of targets", got))
+    labels = np.asarray(y)
+    if labels.ndim > 1 and not (sparse and labels.shape[-1] != 1):
+        labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[..., 0]
+    classes = {int(key): float(value) for key, value in class_weight.items()}
+    table = np.ones(max(classes) + 1)
+    table[list(classes)] = list(classes.values())
+    ids = labels.astype(np.int64)
+    inside = (ids >= 0) & (ids < len(table))
+    return np.where(inside, table[np.where(inside, ids, 0)], 1.0)
+
+
+def weighted(batch: Batch, class_weight: dict[int, float] | None, sparse: bool) -> Batch:
+    """The batch with class weights multiplied into its sample weights."""
+    if not class_weight:
+        return batch
+    weight: Any = class_weights(batch.y, class_weight, sparse)
+    if batch.sample_weight is not None:
+        own = combine_weights("Model.fit", weight.shape, batch.sample_weight, None, spread=False)
+        weight = weight * own
+    return batch._replace(sample_weight=weight)
+
+
+def forward_loss(model: Any, x: Any, y: Any, sample_weight: Any, training: bool) -> tuple[Any, Any]:
+    """The model's output, and its loss with all penalties as a scalar Tensor."""
+    y_pred = model(x, training=training)
+    total = model.compute_loss(x, y, y_pred, sample_weight, training)
+    if total is None:
+        raise ValueError(
+            fail_text("Model", "loss", "a loss in compile, or add_loss in a layer", None)
+        )
+    return y_pred, total
+
+
+def train(model: Any, x: Any, y: Any, sample_weight: Any, size: int, place: str) -> float:
+    """Forward, backward, update; returns the loss. `place` names the batch in a warning."""
+    objective = model.objective
+    trainable = model.structure.trainable()
+    with core.Tape() as tape:
+        y_pred, total = forward_loss(model, x, y, sample_weight, True)
+    loss = float(total)
+    if math.isfinite(loss):
+        if trainable:
+            model.optimizer.apply(tape.gradient(total, trainable), trainable)
+    else:
+        report(model, x, y, sample_weight, loss, place)
+    tracker = objective.tracker
+    tracker.total += loss * size
+    tracker.count += size
+    objective.update(y, y_pred, sample_weight)
+    return loss
+
+
+def test(model: Any, x: Any, y: Any, sample_weight: Any, size: int) -> float:
+    """Forward only; returns the loss."""
+    objective = model.objective
+    y_pred, total = forward_loss(model, x, y, sample_weight, False)
+    loss = float(total)
+    tracker = objective.tracker
+    tracker.total += loss * size
+    tracker.count += size
+    objective.update(y, y_pred, sample_weight)
+    return loss
+
+
+def report(model: Any, x: Any, y: Any, sample_weight: Any, loss: float, place: str) -> None:
+    """Warn, once per `compile` and `fit`, about a loss that is not finite."""
+    if model.reported_nonfinite:
+        return
+    model.reported_nonfinite = True
+    warnings.warn(
+        f"[Model.fit] loss: {loss} at {place}: {explain(model, x, y, sample_weight)}. Updates from "
+        "such a loss are not applied; callbacks.TerminateOnNaN() stops the training there",
+        RuntimeWarning,
+        stacklevel=2,
+    )

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fit`, `evaluate`, `predict` and their forms for single batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from elman._errors import fail_text
+from elman.callbacks import History
+from elman.gradient import flatten, map_structure
+from elman.models import loops, step
+from elman.models.compiled import Compiled
+from elman.models.data import ArrayData, Batch, StreamData, make_data, standardize
+
+_BATCH_SIZE = 32
+
+
+class Training(Compiled):
+    """The training side of a model."""
+
+    #: True when the model has one input and one output, so that a list of arrays is stacked
+    _one_input: bool = False
+
+    # -- data -----------------------------------------------------------------------------------
+
+    def _default_batch_size(self) -> int:
+        """The fixed batch size of a stateful model, else 32."""
+        shape = self.__dict__.get("_input_shape")
+        fixed = shape[0] if isinstance(shape, tuple) and shape else None
+        return _BATCH_SIZE if fixed is None else int(fixed)
+
+    def _data(
+        self,
+        where: str,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        shuffle: bool | str = False,
+        steps: int | None = None,
+    ) -> Any:
+        return make_data(
+            f"Model.{where}",
+            x,
+            y,
+            sample_weight,
+            batch_size,
+            self._default_batch_size,
+            self._one_input,
+            shuffle,
+            steps,
+        )
+
+    def _check_whole_batches(self, where: str, data: Any) -> None:
+        """A stateful model carries one state per sample of a batch: all batches are full."""
+        if isinstance(data, StreamData) or not self.structure.stateful:
+            return
+        if data.samples % data.batch_size:
+            expected = f"a multiple of batch_size={data.batch_size} samples for a stateful model"
+            hint = "leave some out, or choose another batch_size"
+            raise ValueError(fail_text(f"Model.{where}", "x", expected, data.samples, hint))
+
+    def _single(self, where: str, x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
+        """One batch from the arguments of an `_on_batch` method."""
+        parts = [
+            standardize(f"Model.{where}", what, value, self._one_input)
+            for what, value in (("x", x), ("y", y), ("sample_weight", sample_weight))
+        ]
+        return Batch(*parts, size=len(flatten(parts[0])[0]))
+
+    # -- fit, evaluate, predict -----------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train the model.
+
+        Args:
+            x: array (N, ...), list or dict of arrays; or a generator, an iterable or a `Sequence`
+                of batches (x, y) or (x, y, sample_weight).
+            y: targets, as many samples as x.
+            batch_size: 32 by default, the fixed batch size of a stateful model.
+            epochs: number of the last epoch, counted from one.
+            verbose: 0 nothing, 1 or 'auto' a progress bar (a line per epoch when the output is not
+                a terminal), 2 a line per epoch.
+            callbacks: list of `elman.callbacks.Callback`.
+            validation_split: share of the last samples that is kept for validation.
+            validation_data: (x, y), (x, y, sample_weight), or a source of batches.
+            shuffle: True: samples in a new order every epoch; 'batch': whole batches; False: in
+                order, so that a stateful model sees consecutive slices.
+            class_weight: {class id: weight}.
+            sample_weight: weights (N,) or, for sequences, (N, T).
+            initial_epoch: epochs that are already done.
+            steps_per_epoch: batches per epoch, for sources that do not end.
+            validation_steps: batches of the validation.
+            validation_batch_size: default `batch_size`.
+            validation_freq: validate every so many epochs, or after the listed ones.
+
+        Returns: a `History`; `history.history['loss']` has a value per epoch.
+
+        Ctrl-C takes effect between two batches: the weights stay consistent, the history of the
+        finished epochs is in `model.history`, callbacks see `on_train_end`.
+
+        Example:
+            >>> import elman, numpy as np
+            >>> model = elman.Sequential([elman.layers.Dense(1, input_shape=(2,))])
+            >>> model.compile("sgd", "mse")
+            >>> history = model.fit(np.ones((8, 2)), np.ones((8, 1)), epochs=3, verbose=0)
+            >>> len(history.history["loss"])
+            3
+        """
+        self._check_compiled("fit")
+        _check_epochs(epochs, initial_epoch)
+        verbose = loops.check_verbose("Model.fit", verbose)
+        data = self._data("fit", x, y, sample_weight, batch_size, shuffle, steps_per_epoch)
+        validation = None
+        if validation_data is not None:
+            size = validation_batch_size or batch_size
+            validation = self._validation_data(validation_data, size, validation_steps)
+        elif validation_split:
+            if not isinstance(data, ArrayData):
+                hint = "use validation_data"
+                got, expected = type(x).__name__, "arrays"
+                raise ValueError(fail_text("Model.fit", "validation_split", expected, got, hint))
+            data, validation = data.split("Model.fit", validation_split)
+            validation.batch_size = validation_batch_size or validation.batch_size
+        for part in (data, validation):
+            if part is not None:
+                self._check_whole_batches("fit", part)
+        self.reported_nonfinite = False
+        run = loops.Fit(
+            self, data, epochs, initial_epoch, class_weight, validation, validation_freq
+        )
+        return run.run(callbacks, verbose)
+
+    def _validation_data(self, given: Any, batch_size: int | None, steps: int | None) -> Any:
+        if isinstance(given, (tuple, list)):
+            if not 2 <= len(given) <= 3:
+                expected = "(x, y) or (x, y, sample_weight)"
+                got = f"{len(given)} items"
+                raise ValueError(fail_text("Model.fit", "validation_data", expected, got))
+            return self._data("fit", *given, *([None] * (3 - len(given))), batch_size, False, steps)
+        return self._data("fit", given, steps=steps)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics over the data.
+
+        Arguments as in `fit`. Returns: the loss when there are no metrics, else the list
+        [loss, metric, ...]; with `return_dict` a dictionary by name.
+        """
+        self._check_compiled("evaluate")
+        verbose = loops.check_verbose("Model.evaluate", verbose)
+        data = self._data("evaluate", x, y, sample_weight, batch_size, False, steps)
+        self._check_whole_batches("evaluate", data)
+        return _returned(loops.evaluate(self, data, callbacks, verbose), return_dict)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The outputs for all samples, as numpy arrays.
+
+        Args:
+            x: array (N, ...) or a source of batches, as in `fit`.
+            batch_size: samples that are computed at once.
+            verbose: 0 for no progress bar; there is none anyway for less than a second of work.
+            steps: number of batches, for sources that do not end.
+            callbacks: as in `fit`.
+        """
+        verbose = loops.check_verbose("Model.predict", verbose)
+        data = self._data("predict", x, None, None, batch_size, False, steps)
+        self._check_whole_batches("predict", data)
+        return loops.predict(self, data, callbacks, verbose)
+
+    # -- single batches -------------------------------------------------------------------------
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        reset_metrics: bool = True,
+        return_dict: bool = False,
+    ) -> Any:
+        """One update from one batch; returns what `evaluate` returns, before the update."""
+        self._check_compiled("train_on_batch")
+        if reset_metrics:
+            self.reset_metrics()
+        batch = self._single("train_on_batch", x, y, sample_weight)
+        if class_weight:
+            batch = step.weighted(batch, class_weight, self.objective.sparse)
+        self.run_train_step(batch, "a batch of train_on_batch")
+        return _returned(self.running_logs(), return_dict)
+
+    def test_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        reset_metrics: bool = True,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics of one batch."""
+        self._check_compiled("test_on_batch")
+        if reset_metrics:
+            self.reset_metrics()
+        self.run_test_step(self._single("test_on_batch", x, y, sample_weight))
+        return _returned(self.running_logs(), return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as numpy arrays."""
+        batch = self._single("predict_on_batch", x)
+        return map_structure(lambda leaf: leaf.numpy().copy(), self.run_predict_step(batch))
+
+
+def _check_epochs(epochs: Any, initial_epoch: Any) -> None:
+    for what, value in (("epochs", epochs), ("initial_epoch", initial_epoch)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ValueError(fail_text("Model.fit", what, "a whole number", repr(value)))
+
+
+def _returned(logs: dict[str, Any], as_dict: bool) -> Any:
+    if as_dict:
+        return logs
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
