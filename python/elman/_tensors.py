@@ -24,11 +24,13 @@ def as_tensor(x: Any, dtype: str | None = None) -> Any:
         x = np.asarray(x)
         if dtype is None and x.dtype == np.float64:
             dtype = _settings.floatx()
-    kind = getattr(x.dtype, "kind", None)
-    if kind in ("O", "U", "S", "c", "M", "m", "V"):
-        raise TypeError(f"expected an array of numbers, got dtype {x.dtype}")
-    if isinstance(x, np.ndarray) and x.dtype.name not in _SUPPORTED:
-        x = x.astype(dtype or (_settings.floatx() if kind == "f" else "int64"))
+    if isinstance(x, np.ndarray):
+        kind = x.dtype
+        if kind.kind not in "biuf":
+            raise TypeError(f"expected an array of numbers, got dtype {kind}")
+        if kind.name not in _SUPPORTED or not kind.isnative:
+            near = kind.name if kind.name in _SUPPORTED else None
+            x = x.astype(near or (_settings.floatx() if kind.kind == "f" else "int64"))
     return Tensor(x, dtype)
 
 
@@ -40,9 +42,7 @@ def as_float(x: Any) -> Any:
 
 def is_array(x: Any) -> bool:
     """True for tensors and arrays of any library, not for Python numbers and sequences."""
-    return isinstance(x, (Tensor, np.ndarray)) or (
-        hasattr(x, "shape") and (hasattr(x, "__array__") or hasattr(x, "__dlpack__"))
-    )
+    return isinstance(x, (Tensor, np.ndarray, memoryview)) or hasattr(x, "__array__")
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from elman._backend import core
 from elman._tensors import as_shape, as_tensor, is_array
@@ -21,10 +24,21 @@ class Loop(NamedTuple):
 
 
 def flatten(states: Any) -> list[Any]:
-    """Nested lists and tuples of states as one flat list."""
+    """Nested lists and tuples of states as one flat list; lists of numbers are states."""
     if isinstance(states, (list, tuple)):
-        return [state for item in states for state in flatten(item)]
+        return [leaf for item in states for leaf in (flatten(item) if _nested(item) else [item])]
     return [states]
+
+
+def _nested(item: Any) -> bool:
+    """True for a list that holds states, as opposed to the numbers of one state."""
+    if not isinstance(item, (list, tuple)):
+        return False
+    return any(_nested(i) if isinstance(i, (list, tuple)) else not _number(i) for i in item)
+
+
+def _number(item: Any) -> bool:
+    return isinstance(item, numbers.Number)
 
 
 def as_sizes(state_size: Any) -> list[tuple[int, ...]]:
@@ -95,14 +109,14 @@ def checked_states(
         ValueError: wrong number of states or a wrong shape.
     """
     if is_array(states):
-        single = len(shapes) == 1 or len(states.shape) != 1 + len(shapes[0]) + 1
-        flat = [states] if single else [states[index] for index in range(states.shape[0])]
-    elif any(is_array(state) for state in flatten(states)):
-        flat = flatten(states)
+        shape = np.shape(states)
+        stacked = len(shapes) > 1 and len(shape) == len(shapes[0]) + 2
+        flat = [states[index] for index in range(shape[0])] if stacked else [states]
     else:
-        numbers = as_tensor(states, dtype) if len(shapes) == 1 else None
-        bare = numbers is not None and tuple(numbers.shape) == (batch, *shapes[0])
-        flat = [numbers] if bare else list(states)
+        flat = flatten(states)
+        whole = len(shapes) == 1 and not _nested(states)
+        if whole and np.shape(states) == (batch, *shapes[0]):
+            flat = [states]  # one state, as numbers in nested lists
     if len(flat) != len(shapes):
         expected = f"{len(shapes)} state{'s' if len(shapes) > 1 else ''} of shapes "
         expected += ", ".join(str((batch, *shape)) for shape in shapes)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -26,8 +26,8 @@ class Embedding(Layer):
     Shapes: ids [N, ...] of any number type with whole values -> [N, ..., output_dim];
     weight embeddings [input_dim, output_dim]. With mask_zero the mask of the output is ids != 0.
 
-    Errors: IndexError for an id outside [0, input_dim); ValueError for NaN, for sizes that are
-    not positive, or for another length than input_length.
+    Errors: IndexError for an id outside [0, input_dim) or NaN; ValueError for sizes that are not
+    positive, or for another length than input_length.
 
     Source: Keras `Embedding`.
 
@@ -71,15 +71,19 @@ class Embedding(Layer):
     def _cast(self, x: Any) -> Any:
         """Ids as integers; floats with whole values count, as Keras allows."""
         ids = super()._cast(x)
-        if ids.dtype in ("int32", "int64"):
-            return ids
-        if ids.dtype != "bool" and not np.isfinite(values := ids.numpy()).all():
-            row = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-            raise ValueError(
-                f"[{type(self).__name__}.call] x: expected ids in [0, {self.input_dim}), "
-                f"got {values[row]} at {row} (layer {self.name!r})"
-            )
-        return core.cast(ids, "int64")
+        if ids.dtype in ("float32", "float64"):
+            values = ids.numpy()
+            bad = np.argwhere(~((values > -1) & (values < self.input_dim)))
+            if len(bad):
+                first = tuple(int(i) for i in bad[0])
+                self._out_of_range(f"{values[first]} at {first}")
+        return ids if ids.dtype in ("int32", "int64") else core.cast(ids, "int64")
+
+    def _out_of_range(self, got: str) -> NoReturn:
+        where = f"{type(self).__name__}.call"
+        raise IndexError(
+            f"[{where}] x: expected ids in [0, {self.input_dim}), got {got} (layer {self.name!r})"
+        )
 
     def _check_input(self, x: Any) -> None:
         expected, given = self._lengths(), tuple(x.shape[1:])
@@ -94,7 +98,12 @@ class Embedding(Layer):
 
     def call(self, inputs: Any) -> Any:
         """The look-up."""
-        return core.embedding(inputs, self.embeddings)
+        try:
+            return core.embedding(inputs, self.embeddings)
+        except IndexError:
+            ids = inputs.numpy()
+            first = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= self.input_dim))[0])
+            self._out_of_range(f"{ids[first]} at {first}")
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """ids != 0 with mask_zero, else None."""

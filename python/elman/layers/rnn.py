@@ -117,14 +117,14 @@ class RNN(Layer):
             self._fail("x", "(N, T, F) with a known F", shape, hint)
         self._check_static(shape)
         cell = self.cell
-        if hasattr(cell) and not getattr(cell, "built", False):
+        if hasattr(cell, "build") and not getattr(cell, "built", False):
             cell.build((shape[0], *shape[2:]))
             cell.built = True
         self._features, self._rank = shape[-1], len(shape)
         if self.stateful and shape[0] is not None:
             self._carried = self._zeros(shape[0])
 
-    def _check_rank(self, shape: Shape, method: str) -> None:
+    def _check_rank(self, shape: Shape, method: str = "call") -> None:
         images = any(len(size) > 1 for size in state_shapes(self.cell))
         rank = len(shape)
         if rank != 3 and (rank < 3 or not images):
@@ -143,7 +143,7 @@ class RNN(Layer):
     def _check_input(self, x: Any) -> None:
         shape = x.shape
         if len(shape) != self._rank:
-            self._check_rank(shape, "call")
+            self._check_rank(shape)
             self._fail("x", f"{self._rank} axes", shape, "as when the layer was built")
         if shape[-1] != self._features:
             hint = "the last axis is the feature axis"
