@@ -19,7 +19,13 @@ class BackwardRows {
   BackwardRows(const Inputs<T>& in, const BackwardWeights<T, Cell>& weights, const Activations& fn,
                const Saved<T>& saved, const OutputGradients<T>& gradients, Index first, Index rows,
                Workspace& workspace)
-      : in_(in), w_(weights), fn_(fn), saved_(saved), d_(gradients), first_(first), rows_(rows),
+      : in_(in),
+        w_(weights),
+        fn_(fn),
+        saved_(saved),
+        d_(gradients),
+        first_(first),
+        rows_(rows),
         hp_(simd::padded<T>(in.dims.units)) {
     dh_ = workspace.template take<T>(rows * hp_);
     if (Cell::kStates == 2) dc_ = workspace.template take<T>(rows * hp_);

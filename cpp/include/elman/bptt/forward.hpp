@@ -24,8 +24,14 @@ class ForwardRows {
  public:
   ForwardRows(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights, const Activations& fn,
               const Outputs<T>& out, Index first, Index rows, Workspace& workspace)
-      : in_(in), w_(weights), fn_(fn), out_(out), first_(first), rows_(rows),
-        hp_(simd::padded<T>(in.dims.units)), few_(use_projection(in, rows)) {
+      : in_(in),
+        w_(weights),
+        fn_(fn),
+        out_(out),
+        first_(first),
+        rows_(rows),
+        hp_(simd::padded<T>(in.dims.units)),
+        few_(use_projection(in, rows)) {
     const auto take = [&](Index count) {
       return count == 0 ? nullptr : workspace.template take<T>(count);
     };

@@ -38,10 +38,14 @@ class WeightGradients {
 
  public:
   WeightGradients(const Inputs<T>& in, const Saved<T>& saved, const InputGradients<T>& out)
-      : in_(in), saved_(saved), out_(out), hp_(simd::padded<T>(in.dims.units)),
+      : in_(in),
+        saved_(saved),
+        out_(out),
+        hp_(simd::padded<T>(in.dims.units)),
         step_(Cell::kSlots * hp_) {}
 
   void run(const BackwardWeights<T, Cell>& weights) {
+    if (in_.dims.time == 0) return;
     if (out_.kernel != nullptr) kernel();
     if (out_.recurrent_kernel != nullptr) {
       for_phases<Cell>([&]<int P>() { recurrent_kernel<P>(); });

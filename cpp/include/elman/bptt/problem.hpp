@@ -42,12 +42,12 @@ struct Factors {
 template <class T>
 struct Inputs {
   Dims dims;
-  Sequence<const T> x;           // [N,T,F], by input time
-  const T* h0 = nullptr;         // [N,H] or nullptr: zeros
+  Sequence<const T> x;    // [N,T,F], by input time
+  const T* h0 = nullptr;  // [N,H] or nullptr: zeros
   const T* c0 = nullptr;
   const std::uint8_t* mask = nullptr;  // [N,T] by input time, 0: the step is skipped
-  Factors<T> input_dropout;      // [., N, F]
-  Factors<T> recurrent_dropout;  // [., N, H]
+  Factors<T> input_dropout;            // [., N, F]
+  Factors<T> recurrent_dropout;        // [., N, H]
   bool go_backwards = false;
   bool zero_output_for_mask = false;
 
@@ -69,7 +69,7 @@ struct Saved {
 
 template <class T>
 struct Outputs {
-  Sequence<T> out;  // [N,T,H], or step = 0 and the last one stays
+  Sequence<T> out;      // [N,T,H], or step = 0 and the last one stays
   T* h_last = nullptr;  // [N,H], may be nullptr
   T* c_last = nullptr;
   Saved<T> saved;

@@ -74,8 +74,7 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
       WorkspaceSize size;
       Rows::count(in, last - first, size);
       workspace.reserve(size.bytes());
-      Rows(in, weights, fn, saved, gradients, first, last - first, workspace)
-          .run(out.h0, out.c0);
+      Rows(in, weights, fn, saved, gradients, first, last - first, workspace).run(out.h0, out.c0);
     });
   });
   WeightGradients<T, Cell>(in, saved, out).run(weights);

@@ -80,8 +80,8 @@ struct ForwardWeights {
 /// The backward side: the transposed weights, rows in slot order and padded like the slots.
 template <class T, class Cell>
 struct BackwardWeights {
-  AlignedBuffer<T> x;                              // [F blocks][kGates Hp][W]
-  std::array<AlignedBuffer<T>, Cell::kPhases> h;   // [H blocks][gates Hp][W]
+  AlignedBuffer<T> x;                             // [F blocks][kGates Hp][W]
+  std::array<AlignedBuffer<T>, Cell::kPhases> h;  // [H blocks][gates Hp][W]
 
   void pack(Index f, Index u, const KerasWeights<T>& w, bool with_x) {
     const Index hp = simd::padded<T>(u);

@@ -65,11 +65,11 @@ struct StandardActivations {
 /// One row and one packet of units of a forward step. Every pointer is packet-aligned.
 template <class T>
 struct ForwardUnit {
-  const T* z = nullptr;      // sums of this phase, slot s at z + s * W
+  const T* z = nullptr;  // sums of this phase, slot s at z + s * W
   const T* h_prev = nullptr;
   T* h = nullptr;
-  T* c = nullptr;            // in: c_prev, out: c
-  T* saved = nullptr;        // slot s at saved + s * slot_stride; nullptr: nothing is kept
+  T* c = nullptr;      // in: c_prev, out: c
+  T* saved = nullptr;  // slot s at saved + s * slot_stride; nullptr: nothing is kept
   Index slot_stride = 0;
 
   simd::Packet<T> sum(int slot) const { return simd::load<T>(z + slot * simd::kWidth<T>); }
@@ -82,14 +82,14 @@ struct ForwardUnit {
 /// One row and one packet of units of a backward step: the saved slots become their gradients.
 template <class T>
 struct BackwardUnit {
-  simd::Packet<T> dh;      // gradient of h (phase 0) or of the inner operand (phase 1)
+  simd::Packet<T> dh;  // gradient of h (phase 0) or of the inner operand (phase 1)
   simd::Packet<T> h_prev;
   simd::Packet<T> c_prev;
   const T* c = nullptr;
-  T* dc = nullptr;         // in: gradient of c, out: gradient of c_prev
+  T* dc = nullptr;  // in: gradient of c, out: gradient of c_prev
   T* saved = nullptr;
   Index slot_stride = 0;
-  Index lanes = 0;         // units that exist; the padding gets zero gradients
+  Index lanes = 0;  // units that exist; the padding gets zero gradients
 
   simd::Packet<T> kept(int slot) const { return simd::load<T>(saved + slot * slot_stride); }
   void set(int slot, const simd::Packet<T>& gradient) const {

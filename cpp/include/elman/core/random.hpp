@@ -23,12 +23,22 @@ struct Philox {
   using Block = std::array<std::uint32_t, 4>;
   using Key = std::array<std::uint32_t, 2>;
 
+  static constexpr int kRounds = 10;
+  static constexpr std::uint64_t kMultiplier0 = 0xD2511F53;
+  static constexpr std::uint64_t kMultiplier1 = 0xCD9E8D57;
+
+  [[nodiscard]] static constexpr Block round(const Block& c, const Key& k) noexcept {
+    const std::uint64_t p0 = kMultiplier0 * c[0];
+    const std::uint64_t p1 = kMultiplier1 * c[2];
+    return {high(p1) ^ c[1] ^ k[0], low(p1), high(p0) ^ c[3] ^ k[1], low(p0)};
+  }
+  [[nodiscard]] static constexpr Key next_key(const Key& k) noexcept {
+    return {k[0] + 0x9E3779B9U, k[1] + 0xBB67AE85U};
+  }
   [[nodiscard]] static constexpr Block block(Block c, Key k) noexcept {
-    for (int round = 0; round < 10; ++round) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c[0];
-      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57} * c[2];
-      c = {high(p1) ^ c[1] ^ k[0], low(p1), high(p0) ^ c[3] ^ k[1], low(p0)};
-      k = {k[0] + 0x9E3779B9U, k[1] + 0xBB67AE85U};
+    for (int i = 0; i < kRounds; ++i) {
+      c = round(c, k);
+      k = next_key(k);
     }
     return c;
   }
@@ -59,29 +69,71 @@ struct RandomKey {
 
 namespace detail {
 
+/// Blocks that are made together: one vector lane for each.
+inline constexpr Index kLanes = 16;
+
+/// The 4 * kLanes words of the blocks first, first + 1, ... in their order. The same arithmetic as
+/// Philox::block, written across blocks so that the compiler vectorises the rounds (4 times
+/// faster).
+inline void philox_words(const RandomKey& key, Index first, std::uint32_t* words) noexcept {
+  // Four arrays rather than one: gcc 12 vectorises this and not the array of arrays.
+  alignas(kAlignment) std::uint32_t a[kLanes];
+  alignas(kAlignment) std::uint32_t b[kLanes];
+  alignas(kAlignment) std::uint32_t c[kLanes];
+  alignas(kAlignment) std::uint32_t d[kLanes];
+  for (Index i = 0; i < kLanes; ++i) {
+    const auto block = static_cast<std::uint64_t>(first + i);
+    a[i] = Philox::low(block);
+    b[i] = Philox::high(block);
+    c[i] = Philox::low(key.counter);
+    d[i] = Philox::high(key.counter);
+  }
+  Philox::Key k{Philox::low(key.seed), Philox::high(key.seed)};
+  for (int round = 0; round < Philox::kRounds; ++round) {
+    const std::uint32_t k0 = k[0];
+    const std::uint32_t k1 = k[1];
+    for (Index i = 0; i < kLanes; ++i) {
+      const std::uint64_t p0 = Philox::kMultiplier0 * a[i];
+      const std::uint64_t p1 = Philox::kMultiplier1 * c[i];
+      a[i] = Philox::high(p1) ^ b[i] ^ k0;
+      b[i] = Philox::low(p1);
+      c[i] = Philox::high(p0) ^ d[i] ^ k1;
+      d[i] = Philox::low(p0);
+    }
+    k = Philox::next_key(k);
+  }
+  for (Index i = 0; i < kLanes; ++i) {
+    words[4 * i] = a[i];
+    words[4 * i + 1] = b[i];
+    words[4 * i + 2] = c[i];
+    words[4 * i + 3] = d[i];
+  }
+}
+
+// The casts to signed integers are what SSE and AVX2 can convert.
 /// 24 bits in [0, 1).
 [[nodiscard]] constexpr float unit_float(std::uint32_t bits) noexcept {
-  return static_cast<float>(bits >> 8) * 0x1p-24F;
+  return static_cast<float>(static_cast<std::int32_t>(bits >> 8)) * 0x1p-24F;
 }
 
 /// 53 bits in [0, 1), as numpy makes them of two words.
 [[nodiscard]] constexpr double unit_double(std::uint32_t a, std::uint32_t b) noexcept {
-  return (static_cast<double>(a >> 5) * 0x1p26 + static_cast<double>(b >> 6)) * 0x1p-53;
+  return (static_cast<double>(static_cast<std::int32_t>(a >> 5)) * 0x1p26 +
+          static_cast<double>(static_cast<std::int32_t>(b >> 6))) *
+         0x1p-53;
 }
 
-/// Elements of T that one block serves.
+/// Words behind one element of T.
 template <class T>
-inline constexpr Index kPerBlock = std::is_same_v<T, float> ? 4 : 2;
+inline constexpr Index kWords = std::is_same_v<T, float> ? 1 : 2;
 
+/// Element i in [0, 1) of a group of words.
 template <class T>
-using Draws = std::array<T, static_cast<std::size_t>(kPerBlock<T>)>;
-
-template <class T>
-[[nodiscard]] constexpr Draws<T> unit_draws(const Philox::Block& r) noexcept {
+[[nodiscard]] constexpr T unit_of(const std::uint32_t* words, Index i) noexcept {
   if constexpr (std::is_same_v<T, float>) {
-    return {unit_float(r[0]), unit_float(r[1]), unit_float(r[2]), unit_float(r[3])};
+    return unit_float(words[i]);
   } else {
-    return {unit_double(r[0], r[1]), unit_double(r[2], r[3])};
+    return unit_double(words[2 * i], words[2 * i + 1]);
   }
 }
 
@@ -93,18 +145,15 @@ template <class T>
   return {radius * std::cos(angle), radius * std::sin(angle)};
 }
 
-/// The standard normal numbers of one block: float64 has 53 random bits behind each uniform,
-/// float32 has 32 (so its tail ends at 6.7 standard deviations).
+/// Elements i and i + 1 (i even) of a group of words, standard normal. float64 has 53 random bits
+/// behind each uniform number, float32 has 32 (so its tail ends at 6.7 standard deviations).
 template <class T>
-[[nodiscard]] Draws<T> normal_draws(const Philox::Block& r) noexcept {
+[[nodiscard]] std::array<double, 2> normal_pair(const std::uint32_t* words, Index i) noexcept {
   if constexpr (std::is_same_v<T, float>) {
-    const auto unit = [](std::uint32_t bits) { return static_cast<double>(bits) * 0x1p-32; };
-    const auto a = box_muller(unit(r[0]) + 0x1p-32, unit(r[1]));
-    const auto b = box_muller(unit(r[2]) + 0x1p-32, unit(r[3]));
-    return {static_cast<float>(a[0]), static_cast<float>(a[1]), static_cast<float>(b[0]),
-            static_cast<float>(b[1])};
+    return box_muller((static_cast<double>(words[i]) + 1) * 0x1p-32,
+                      static_cast<double>(words[i + 1]) * 0x1p-32);
   } else {
-    return box_muller(unit_double(r[0], r[1]) + 0x1p-53, unit_double(r[2], r[3]));
+    return box_muller(unit_of<double>(words, i) + 0x1p-53, unit_of<double>(words, i + 1));
   }
 }
 
@@ -112,23 +161,26 @@ template <class T>
 /// 4.6 % are rejected, so 2^16 redraws never run out.
 [[nodiscard]] inline double truncated_draw(const RandomKey& key, Index i) noexcept {
   for (std::uint32_t attempt = 0;; ++attempt) {
-    for (const double z : normal_draws<double>(key.block(i, attempt))) {
+    for (const double z : normal_pair<double>(key.block(i, attempt).data(), 0)) {
       if (std::abs(z) <= 2.0) return z;
     }
   }
 }
 
-/// out[i] = the number that draw(block index) gives element i, blocks spread over the threads.
-template <class T, class Draw>
-void fill_blocks(T* out, Index n, Draw&& draw) {
-  constexpr Index kPer = kPerBlock<T>;
-  const Index blocks = (n + kPer - 1) / kPer;
-  constexpr double kFlopsPerBlock = 100;  // ten rounds and what follows them
-  parallel_for(kFlopsPerBlock * static_cast<double>(blocks), blocks, [&](Index begin, Index end) {
-    for (Index b = begin; b < end; ++b) {
-      const Draws<T> values = draw(b);
-      const Index count = std::min(kPer, n - b * kPer);
-      for (Index i = 0; i < count; ++i) out[b * kPer + i] = values[static_cast<std::size_t>(i)];
+/// Lets convert(words, values, count) turn the words of each group into values; the groups are
+/// spread over the threads.
+template <class T, class Convert>
+void fill_groups(const RandomKey& key, T* out, Index n, Convert&& convert) {
+  constexpr Index kGroup = 4 * kLanes / kWords<T>;
+  const Index groups = (n + kGroup - 1) / kGroup;
+  constexpr double kFlopsPerGroup = 1000;
+  parallel_for(kFlopsPerGroup * static_cast<double>(groups), groups, [&](Index begin, Index end) {
+    alignas(kAlignment) std::array<std::uint32_t, 4 * kLanes> words;
+    alignas(kAlignment) std::array<T, kGroup> values;
+    for (Index g = begin; g < end; ++g) {
+      philox_words(key, g * kLanes, words.data());
+      convert(words.data(), values.data(), kGroup);
+      std::copy_n(values.data(), std::min(kGroup, n - g * kGroup), out + g * kGroup);
     }
   });
 }
@@ -140,24 +192,24 @@ void fill_blocks(T* out, Index n, Draw&& draw) {
 template <class T>
 void fill_uniform(const RandomKey& key, T low, T high, T* out, Index n) {
   const T width = high - low;
-  detail::fill_blocks(out, n, [&](Index b) {
-    auto values = detail::unit_draws<T>(key.block(b));
-    for (T& value : values) {
-      value = low + width * value;
-      // The rounded sum may reach `high`, which is not part of the interval.
-      if (value >= high && width > T(0)) value = std::nextafter(high, low);
+  // The rounded sum may reach `high`, which is not part of the interval.
+  const T last = width > T(0) ? std::nextafter(high, low) : low;
+  detail::fill_groups(key, out, n, [=](const std::uint32_t* words, T* values, Index count) {
+    for (Index i = 0; i < count; ++i) {
+      values[i] = std::min(low + width * detail::unit_of<T>(words, i), last);
     }
-    return values;
   });
 }
 
 /// out[i] normal with the given mean and standard deviation; float64 arithmetic inside.
 template <class T>
 void fill_normal(const RandomKey& key, T mean, T stddev, T* out, Index n) {
-  detail::fill_blocks(out, n, [&](Index b) {
-    auto values = detail::normal_draws<T>(key.block(b));
-    for (T& value : values) value = mean + stddev * value;
-    return values;
+  detail::fill_groups(key, out, n, [=](const std::uint32_t* words, T* values, Index count) {
+    for (Index i = 0; i < count; i += 2) {
+      const auto pair = detail::normal_pair<T>(words, i);
+      values[i] = mean + stddev * static_cast<T>(pair[0]);
+      values[i + 1] = mean + stddev * static_cast<T>(pair[1]);
+    }
   });
 }
 
@@ -181,10 +233,10 @@ void fill_dropout_mask(const RandomKey& key, double rate, T* out, Index n) {
   }
   const T limit = static_cast<T>(rate);
   const T keep = static_cast<T>(1.0 / (1.0 - rate));
-  detail::fill_blocks(out, n, [&](Index b) {
-    auto values = detail::unit_draws<T>(key.block(b));
-    for (T& value : values) value = value < limit ? T(0) : keep;
-    return values;
+  detail::fill_groups(key, out, n, [=](const std::uint32_t* words, T* values, Index count) {
+    for (Index i = 0; i < count; ++i) {
+      values[i] = detail::unit_of<T>(words, i) < limit ? T(0) : keep;
+    }
   });
 }
 

@@ -94,8 +94,8 @@ inline Packet<T> clip01(const Packet<T>& x) {
 /// alpha (e^x - 1) for x < 0 and x above; NaN stays NaN.
 template <class T>
 inline Packet<T> elu(const Packet<T>& x, T alpha) {
-  const Packet<T> below = simd::mul(math::expm1_negative<T>(simd::min(x, simd::zero<T>())),
-                                    simd::set1<T>(alpha));
+  const Packet<T> below =
+      simd::mul(math::expm1_negative<T>(simd::min(x, simd::zero<T>())), simd::set1<T>(alpha));
   return simd::select_less<Packet<T>>(x, simd::zero<T>(), below, x);
 }
 
@@ -115,8 +115,7 @@ inline Packet<T> tanh_softplus(const Packet<T>& x) {
   // x < 0: (t^2 + 2t) / (t^2 + 2t + 2);  x >= 0: (1 + 2t) / (1 + 2t + 2t^2).
   const Packet<T> negative = simd::madd(two, t, t2), positive = simd::madd(two, t, one);
   const Packet<T> n = simd::select_less<Packet<T>>(x, simd::zero<T>(), negative, positive);
-  const Packet<T> rest =
-      simd::select_less<Packet<T>>(x, simd::zero<T>(), two, simd::mul(two, t2));
+  const Packet<T> rest = simd::select_less<Packet<T>>(x, simd::zero<T>(), two, simd::mul(two, t2));
   return simd::div(n, simd::add(n, rest));
 }
 
@@ -133,7 +132,8 @@ inline Packet<T> normal_cdf(const Packet<T>& x) {
 template <class T>
 inline Packet<T> slope_inside_unit(const Packet<T>& y, T slope) {
   const Packet<T> s = simd::madd(simd::set1<T>(T(0)), y, simd::set1<T>(slope));
-  const Packet<T> up = simd::select_less<Packet<T>>(simd::zero<T>(), y, s, simd::mul(s, simd::zero<T>()));
+  const Packet<T> up =
+      simd::select_less<Packet<T>>(simd::zero<T>(), y, s, simd::mul(s, simd::zero<T>()));
   return simd::select_less<Packet<T>>(y, simd::set1<T>(T(1)), up, simd::mul(s, simd::zero<T>()));
 }
 
@@ -232,9 +232,9 @@ inline Packet<T> derivative(Activation kind, const Packet<T>& saved) {
     case Activation::exponential:
       return y;
     case Activation::selu:
-      return simd::select_less<Packet<T>>(
-          y, zero, simd::add(y, simd::set1<T>(T(kSeluScale * kSeluAlpha))),
-          simd::set1<T>(T(kSeluScale)));
+      return simd::select_less<Packet<T>>(y, zero,
+                                          simd::add(y, simd::set1<T>(T(kSeluScale * kSeluAlpha))),
+                                          simd::set1<T>(T(kSeluScale)));
     case Activation::relu6:
       return simd::select_less<Packet<T>>(
           zero, y, simd::select_less<Packet<T>>(y, simd::set1<T>(T(6)), one, zero),
@@ -268,9 +268,11 @@ template <class T>
 inline void activate(Activation kind, const T* x, T* y, Index n) {
   constexpr Index kW = simd::kWidth<T>;
   Index i = 0;
-  for (; i + kW <= n; i += kW) simd::storeu<T>(y + i, kernels::activate<T>(kind, simd::loadu(x + i)));
+  for (; i + kW <= n; i += kW)
+    simd::storeu<T>(y + i, kernels::activate<T>(kind, simd::loadu(x + i)));
   if (i < n) {
-    simd::store_partial<T>(y + i, kernels::activate<T>(kind, simd::load_partial(x + i, n - i)), n - i);
+    simd::store_partial<T>(y + i, kernels::activate<T>(kind, simd::load_partial(x + i, n - i)),
+                           n - i);
   }
 }
 

@@ -103,7 +103,8 @@ inline Packet<T> sigmoid(const Packet<T>& x) {
   return simd::divide_by_unit<T>(numerator, simd::add(one, t));
 }
 
-/// tanh x = -m / (2 + m) with m = e^(-2|x|) - 1. Accuracy: 4 ulp; odd, tanh(-0) = -0, NaN stays NaN.
+/// tanh x = -m / (2 + m) with m = e^(-2|x|) - 1. Accuracy: 4 ulp; odd, tanh(-0) = -0, NaN stays
+/// NaN.
 template <class T>
 inline Packet<T> tanh(const Packet<T>& x) {
   const Packet<T> m = expm1_negative<T>(simd::mul(simd::abs(x), simd::set1<T>(T(-2))));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// elman/kernels/product.hpp: matrix products on the tile: C = op(A) op(B), and sums of outer products.
+// elman/kernels/product.hpp: matrix products on the tile: C = op(A) op(B), and sums of outer
+// products.
 #pragma once
 
 #include <algorithm>
@@ -134,7 +135,8 @@ struct Rows {
 
   const T* row(Index i) const { return base + i / inner_count * outer + i % inner_count * inner; }
   bool kept(Index i) const {
-    return keep == nullptr || keep[i / inner_count * keep_outer + i % inner_count * keep_inner] != 0;
+    return keep == nullptr ||
+           keep[i / inner_count * keep_outer + i % inner_count * keep_inner] != 0;
   }
 };
 
@@ -263,8 +265,8 @@ inline void product_packed(Index rows, Index columns, Index depth, const T* a, I
     } else {
       const Range range = detail::part_of(rows, 6, part, split.parts);
       if (range.begin < range.end) {
-        multiply_packed(range.end - range.begin, columns, depth, a + range.begin * lda, lda,
-                        packed, c + range.begin * ldc, ldc, add);
+        multiply_packed(range.end - range.begin, columns, depth, a + range.begin * lda, lda, packed,
+                        c + range.begin * ldc, ldc, add);
       }
     }
   });

@@ -155,7 +155,8 @@ inline P power_of_two(const P& magic_n) {
     out = std::ldexp(T(1), static_cast<int>(n));
     return P(out);
   } else {
-    // Lane-wise integer shifts through the compiler's own vectors: SSE2, AVX2 and NEON all have them.
+    // Lane-wise integer shifts through the compiler's own vectors: SSE2, AVX2 and NEON all have
+    // them.
     using Int = std::conditional_t<sizeof(T) == 4, unsigned, unsigned long long>;
     typedef Int Bits __attribute__((vector_size(sizeof(T) * kWidth<T>)));
     constexpr int kMantissa = sizeof(T) == 4 ? 23 : 52;

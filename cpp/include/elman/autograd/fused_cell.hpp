@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/autograd/fused_cell.hpp: the recurrent kernel between tensors: checks, packed weights,
+// tape.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "elman/autograd/tape.hpp"
+#include "elman/bptt/recurrent.hpp"
+
+namespace elman {
+
+/// What a recurrent layer is called with; undefined tensors are absent.
+/// Shapes    x [N,T,F]  kernel [F,GH]  recurrent_kernel [H,GH]  bias [GH] or [2,GH]
+///           initial_state: one [N,H] per state  mask bool [N,T]
+///           input_dropout [1 or G,N,F]  recurrent_dropout [1 or G,N,H]
+struct RecurrentInputs {
+  Tensor x, kernel, recurrent_kernel, bias;
+  std::vector<Tensor> initial_state;
+  Tensor mask, input_dropout, recurrent_dropout;
+  bool return_sequences = false;
+  bool go_backwards = false;
+  bool zero_output_for_mask = false;
+};
+
+/// A recurrent layer without its weights. Safe to call from many threads.
+class FusedCell {
+ public:
+  FusedCell(std::string name, int gates, int states, Index units, const AnyActivations& activations)
+      : name_(std::move(name)),
+        gates_(gates),
+        states_(states),
+        units_(units),
+        activations_(activations) {
+    if (units < 1) fail(name_, "units: expected >= 1, got " + std::to_string(units));
+  }
+  virtual ~FusedCell() = default;
+  FusedCell(const FusedCell&) = delete;
+  FusedCell& operator=(const FusedCell&) = delete;
+
+  /// [output, h, (c)]: output [N,T,H] with return_sequences, else [N,H]. One node on the tape.
+  /// Errors    std::invalid_argument on a shape or type mismatch
+  std::vector<Tensor> forward(const RecurrentInputs& in) {
+    check(in);
+    return run(in);
+  }
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] int gates() const { return gates_; }
+  [[nodiscard]] int states() const { return states_; }
+  [[nodiscard]] Index units() const { return units_; }
+  [[nodiscard]] const AnyActivations& activations() const { return activations_; }
+
+ protected:
+  virtual std::vector<Tensor> run(const RecurrentInputs& in) = 0;
+
+ private:
+  void expect(const Tensor& t, const char* what, DType dtype, const Shape& shape) const {
+    if (t.dtype() == dtype && t.shape() == shape) return;
+    fail(name_, std::string(what) + ": expected " + shape.text() + " " + dtype_name(dtype) +
+                    ", got " + t.shape().text() + " " + dtype_name(t.dtype()));
+  }
+
+  void check(const RecurrentInputs& in) const {
+    if (in.x.ndim() != 3 || !is_floating(in.x.dtype())) {
+      fail(name_, "x: expected (N, T, F) of float32 or float64, got " + in.x.shape().text() + " " +
+                      dtype_name(in.x.dtype()));
+    }
+    const DType dtype = in.x.dtype();
+    const Index n = in.x.dim(0), t = in.x.dim(1), f = in.x.dim(2), gh = gates_ * units_;
+    expect(in.kernel, "kernel", dtype, {f, gh});
+    expect(in.recurrent_kernel, "recurrent_kernel", dtype, {units_, gh});
+    if (in.bias.defined()) {
+      const bool two_rows = name_ == "gru_reset_after" && in.bias.ndim() == 2;
+      expect(in.bias, "bias", dtype, two_rows ? Shape{2, gh} : Shape{gh});
+    }
+    if (!in.initial_state.empty() && in.initial_state.size() != static_cast<std::size_t>(states_)) {
+      fail(name_, "initial_state: expected " + std::to_string(states_) + " tensors, got " +
+                      std::to_string(in.initial_state.size()));
+    }
+    for (const Tensor& state : in.initial_state) {
+      expect(state, "initial_state", dtype, {n, units_});
+    }
+    if (in.mask.defined()) expect(in.mask, "mask", DType::bool_, {n, t});
+    check_dropout(in.input_dropout, "input_dropout", dtype, n, f);
+    check_dropout(in.recurrent_dropout, "recurrent_dropout", dtype, n, units_);
+  }
+
+  void check_dropout(const Tensor& factors, const char* what, DType dtype, Index n,
+                     Index columns) const {
+    if (!factors.defined()) return;
+    const bool per_gate = factors.ndim() == 3 && factors.dim(0) == gates_;
+    expect(factors, what, dtype, {per_gate ? Index(gates_) : 1, n, columns});
+  }
+
+  std::string name_;
+  int gates_, states_;
+  Index units_;
+  AnyActivations activations_;
+};
+
+namespace detail {
+
+/// Weights packed for one set of variable versions; repacked in place when nobody else reads them.
+template <class Packed>
+class PackedCache {
+ public:
+  using Key = std::array<std::uint64_t, 4>;
+
+  template <class Pack>
+  std::shared_ptr<const Packed> get(const Key& key, bool cacheable, Pack&& pack) {
+    const std::lock_guard lock(mutex_);
+    if (cacheable && packed_ && key == key_) return packed_;
+    if (!packed_ || packed_.use_count() != 1) packed_ = std::make_shared<Packed>();
+    pack(*packed_);
+    key_ = cacheable ? key : Key{};
+    return packed_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<Packed> packed_;
+  Key key_{};
+};
+
+}  // namespace detail
+
+template <class Cell>
+class FusedCellOf final : public FusedCell {
+ public:
+  FusedCellOf(Index units, const AnyActivations& activations)
+      : FusedCell(Cell::kName, Cell::kGates, Cell::kStates, units, activations),
+        caches_(std::make_shared<Caches>()) {}
+
+ private:
+  template <class T>
+  struct CachesOf {
+    detail::PackedCache<bptt::ForwardWeights<T, Cell>> forward;
+    detail::PackedCache<bptt::BackwardWeights<T, Cell>> backward;
+  };
+  struct Caches {
+    CachesOf<float> float32;
+    CachesOf<double> float64;
+    template <class T>
+    CachesOf<T>& of() {
+      if constexpr (std::is_same_v<T, float>) {
+        return float32;
+      } else {
+        return float64;
+      }
+    }
+  };
+
+  // One call: its inputs, and for training what the backward run needs.
+  template <class T>
+  struct Call {
+    RecurrentInputs in;
+    AnyActivations activations;
+    std::shared_ptr<Caches> caches;
+    Index units = 0;
+    Tensor output, h_sequence;
+    AlignedBuffer<T> slots, c;
+    bool consumed = false;
+
+    bptt::Dims dims() const { return {in.x.dim(0), in.x.dim(1), in.x.dim(2), units}; }
+    static const T* data(const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; }
+    const T* state(std::size_t i) const {
+      return i < in.initial_state.size() ? in.initial_state[i].data<T>() : nullptr;
+    }
+
+    bptt::Inputs<T> inputs() const {
+      bptt::Inputs<T> out;
+      out.dims = dims();
+      const Index f = out.dims.features;
+      out.x = {in.x.data<T>(), out.dims.time * f, f};
+      out.h0 = state(0);
+      if (Cell::kStates == 2) out.c0 = state(1);
+      if (in.mask.defined()) {
+        out.mask = reinterpret_cast<const std::uint8_t*>(in.mask.data<bool>());
+      }
+      out.input_dropout = factors(in.input_dropout);
+      out.recurrent_dropout = factors(in.recurrent_dropout);
+      out.go_backwards = in.go_backwards;
+      out.zero_output_for_mask = in.zero_output_for_mask;
+      return out;
+    }
+    static bptt::Factors<T> factors(const Tensor& t) {
+      if (!t.defined()) return {};
+      return {t.data<T>(), static_cast<int>(t.dim(0)), t.dim(1), t.dim(2)};
+    }
+    bptt::KerasWeights<T> weights() const {
+      return {in.kernel.data<T>(), in.recurrent_kernel.data<T>(), data(in.bias),
+              in.bias.defined() && in.bias.ndim() == 2 ? 2 : 1};
+    }
+    typename detail::PackedCache<int>::Key key() const {
+      return {in.kernel.version(), in.recurrent_kernel.version(),
+              in.bias.defined() ? in.bias.version() : 0, 1};
+    }
+    bool cacheable() const {
+      return in.kernel.version() != 0 && in.recurrent_kernel.version() != 0 &&
+             (!in.bias.defined() || in.bias.version() != 0);
+    }
+
+    bptt::Sequence<T> sequence(Tensor& t, bool whole) const {
+      const bptt::Dims d = dims();
+      return {t.mutable_data<T>(), whole ? d.time * d.units : d.units, whole ? d.units : 0};
+    }
+
+    void run_forward(bool training, T* h_last, T* c_last) {
+      const bptt::Dims d = dims();
+      const auto packed = caches->template of<T>().forward.get(
+          key(), cacheable(), [&](auto& w) { w.pack(d.features, d.units, weights()); });
+      bptt::Outputs<T> out;
+      out.out = sequence(output, in.return_sequences);
+      out.h_last = h_last;
+      out.c_last = c_last;
+      if (training) {
+        slots.ensure(bptt::slots_size<T, Cell>(d));
+        if (Cell::kStates == 2) c.ensure(d.batch * d.time * simd::padded<T>(d.units));
+        out.saved = saved();
+        // A run over nothing keeps nothing, but is still a training run.
+        if (out.saved.slots == nullptr) out.saved = {};
+      }
+      bptt::forward<T, Cell>(inputs(), *packed, activations, out);
+    }
+    bptt::Saved<T> saved() {
+      return {slots.data(), Cell::kStates == 2 ? c.data() : nullptr, sequence(h_sequence, true)};
+    }
+
+    std::vector<Tensor> run_backward(const std::vector<Tensor>& d_outputs,
+                                     const std::vector<bool>& needed) {
+      if (consumed) {  // a persistent tape asks again: the gates are computed once more
+        std::vector<T> h(static_cast<std::size_t>(in.x.dim(0) * units)), c_last(h);
+        run_forward(true, h.data(), c_last.data());
+      }
+      consumed = true;
+      const bptt::Dims d = dims();
+      const auto packed = caches->template of<T>().backward.get(
+          key_with_x(needed[0]), cacheable(),
+          [&](auto& w) { w.pack(d.features, d.units, weights(), needed[0]); });
+      bptt::OutputGradients<T> arriving;
+      arriving.out = {data(d_outputs[0]), in.return_sequences ? d.time * d.units : d.units,
+                      in.return_sequences ? d.units : 0};
+      arriving.h_last = data(d_outputs[1]);
+      if (Cell::kStates == 2) arriving.c_last = data(d_outputs[2]);
+      std::vector<Tensor> gradients(needed.size());
+      const auto wanted = [&](std::size_t i, const Tensor& like) -> T* {
+        if (i >= needed.size() || !needed[i] || !like.defined()) return nullptr;
+        gradients[i] = Tensor::zeros(like.shape(), like.dtype());
+        return gradients[i].template mutable_data<T>();
+      };
+      bptt::InputGradients<T> leaving;
+      leaving.x = wanted(0, in.x);
+      leaving.kernel = wanted(1, in.kernel);
+      leaving.recurrent_kernel = wanted(2, in.recurrent_kernel);
+      std::size_t next = 3;
+      if (in.bias.defined()) {
+        leaving.bias = wanted(next++, in.bias);
+        leaving.bias_rows = weights().bias_rows;
+      }
+      if (!in.initial_state.empty()) {
+        leaving.h0 = wanted(next, in.initial_state[0]);
+        if (Cell::kStates == 2) leaving.c0 = wanted(next + 1, in.initial_state[1]);
+      }
+      bptt::backward<T, Cell>(inputs(), *packed, activations, saved(), arriving, leaving);
+      return gradients;
+    }
+    // The packed kernel is left out when nobody asks for the gradient of x.
+    typename detail::PackedCache<int>::Key key_with_x(bool with_x) const {
+      auto out = key();
+      out[3] = with_x ? 2 : 1;
+      return out;
+    }
+  };
+
+  std::vector<Tensor> run(const RecurrentInputs& in) override {
+    return in.x.dtype() == DType::float32 ? run_as<float>(in) : run_as<double>(in);
+  }
+
+  template <class T>
+  std::vector<Tensor> run_as(const RecurrentInputs& in) {
+    std::vector<Tensor> tracked{in.x, in.kernel, in.recurrent_kernel};
+    if (in.bias.defined()) tracked.push_back(in.bias);
+    tracked.insert(tracked.end(), in.initial_state.begin(), in.initial_state.end());
+    const bool training = recording(tracked);
+    auto call = std::make_shared<Call<T>>();
+    call->in = in;
+    call->activations = activations();
+    call->caches = caches_;
+    call->units = units();
+    const Index n = in.x.dim(0), t = in.x.dim(1);
+    const DType dtype = in.x.dtype();
+    const Shape state_shape{n, units()};
+    call->output =
+        in.return_sequences ? Tensor({n, t, units()}, dtype) : Tensor::zeros(state_shape, dtype);
+    const bool h_is_output = in.return_sequences && !in.mask.defined();
+    if (training) {
+      call->h_sequence = h_is_output ? call->output : Tensor({n, t, units()}, dtype);
+    }
+    std::vector<Tensor> outputs{call->output};
+    for (int i = 0; i < Cell::kStates; ++i) outputs.push_back(Tensor(state_shape, dtype));
+    call->run_forward(training, outputs[1].template mutable_data<T>(),
+                      Cell::kStates == 2 ? outputs.back().template mutable_data<T>() : nullptr);
+    if (training) {
+      record(Cell::kName, tracked, outputs,
+             [call](const std::vector<Tensor>& d_outputs, const std::vector<bool>& needed) {
+               return call->run_backward(d_outputs, needed);
+             });
+    }
+    return outputs;
+  }
+
+  std::shared_ptr<Caches> caches_;
+};
+
+}  // namespace elman

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// product_test.cpp: products of all shapes and transpositions against a float64 loop.
+#include "elman/kernels/product.hpp"
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "check.hpp"
+#include "elman/core/random.hpp"
+
+namespace {
+
+using namespace elman;
+
+template <class T>
+std::vector<T> random_values(Index count, std::uint64_t seed) {
+  std::vector<T> out(static_cast<std::size_t>(count));
+  fill_uniform({seed, 0}, T(-1), T(1), out.data(), count);
+  return out;
+}
+
+struct Case {
+  Index m, n, k;
+  bool trans_a, trans_b, add;
+};
+
+template <class T>
+std::vector<T> run(const Case& p, const std::vector<T>& a, const std::vector<T>& b,
+                   std::vector<T> c) {
+  product<T>(p.trans_a, p.trans_b, p.m, p.n, p.k, a.data(), p.trans_a ? p.m : p.k, b.data(),
+             p.trans_b ? p.k : p.n, c.data(), p.n, p.add);
+  return c;
+}
+
+template <class T>
+void check_case(const Case& p) {
+  const auto a = random_values<T>(p.m * p.k, 1), b = random_values<T>(p.k * p.n, 2);
+  const auto start = random_values<T>(p.m * p.n, 3);
+  const auto c = run(p, a, b, start);
+  // Rounding of K products and sums of values below 1.
+  const double allowed = double(p.k + 2) * double(std::numeric_limits<T>::epsilon());
+  double worst = 0;
+  for (Index i = 0; i < p.m; ++i) {
+    for (Index j = 0; j < p.n; ++j) {
+      double sum = p.add ? double(start[std::size_t(i * p.n + j)]) : 0.0;
+      for (Index q = 0; q < p.k; ++q) {
+        sum += double(a[std::size_t(p.trans_a ? q * p.m + i : i * p.k + q)]) *
+               double(b[std::size_t(p.trans_b ? j * p.k + q : q * p.n + j)]);
+      }
+      worst = std::max(worst, std::abs(sum - double(c[std::size_t(i * p.n + j)])));
+    }
+  }
+  CHECK(worst <= allowed);
+}
+
+template <class T>
+void check_all() {
+  constexpr std::array<std::array<Index, 3>, 9> kSizes{{{1, 1, 1},
+                                                        {7, 13, 5},
+                                                        {6, 64, 600},
+                                                        {33, 70, 1100},
+                                                        {5, 3, 0},
+                                                        {2, 200, 17},
+                                                        {64, 17, 300},
+                                                        {3, 129, 2},
+                                                        {131, 1, 67}}};
+  for (const auto& [m, n, k] : kSizes) {
+    for (int bits = 0; bits < 8; ++bits) {
+      check_case<T>({m, n, k, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0});
+    }
+  }
+}
+
+template <class T>
+void check_threads() {
+  for (int bits = 0; bits < 8; ++bits) {
+    const Case p{193, 211, 337, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0};
+    const auto a = random_values<T>(p.m * p.k, 4), b = random_values<T>(p.k * p.n, 5);
+    const auto c = random_values<T>(p.m * p.n, 6);
+    ThreadPool::global().resize(1);
+    const auto one = run(p, a, b, c);
+    for (const int threads : {2, 3, 5}) {
+      ThreadPool::global().resize(threads);
+      CHECK(run(p, a, b, c) == one);
+    }
+  }
+  ThreadPool::global().resize(1);
+}
+
+TEST(float_products) { check_all<float>(); }
+TEST(double_products) { check_all<double>(); }
+TEST(float_threads_are_bit_equal) { check_threads<float>(); }
+TEST(double_threads_are_bit_equal) { check_threads<double>(); }
+
+TEST(rows_beside_do_not_change_a_row) {
+  const Index k = 301, n = 47;
+  const auto a = random_values<float>(13 * k, 7), b = random_values<float>(k * n, 8);
+  const auto all = run<float>({13, n, k, false, false, false}, a, b, std::vector<float>(13 * n));
+  for (Index m = 1; m <= 13; ++m) {
+    const auto some = run<float>({m, n, k, false, false, false}, a, b,
+                                 std::vector<float>(static_cast<std::size_t>(m * n)));
+    CHECK(std::equal(some.begin(), some.end(), all.begin()));
+  }
+}
+
+TEST(a_masked_row_may_hold_nan) {
+  std::vector<double> a{1, 2, NAN, NAN, 3, 4}, b{1, 1, 1}, c(2);
+  const std::uint8_t keep[3] = {1, 0, 1};
+  kernels::Rows<double> rows_a, rows_b;
+  rows_a.base = a.data();
+  rows_a.outer = 2;
+  rows_a.keep = keep;
+  rows_a.keep_outer = 1;
+  rows_b.base = b.data();
+  rows_b.outer = 1;
+  b[1] = 0;
+  kernels::outer_product(rows_a, 2, rows_b, kernels::Strip<double>{0, c.data(), 1}, 1, 3);
+  CHECK_EQ(c[0], 4.0);
+  CHECK_EQ(c[1], 6.0);
+}
+
+}  // namespace
