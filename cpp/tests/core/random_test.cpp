@@ -61,6 +61,31 @@ TEST(an_element_depends_on_nothing_but_its_index) {
   }
 }
 
+// The vectorised rounds against Philox::block, with carries into the upper words of key and
+// counter.
+TEST(elements_are_made_of_their_block) {
+  const RandomKey key{0x0123456789abcdefU, 0xfedcba9876543210U};
+  auto narrow = array<float>();
+  auto wide = array<double>();
+  fill_uniform(key, 0.0F, 1.0F, narrow.data(), kCount);
+  fill_uniform(key, 0.0, 1.0, wide.data(), kCount);
+  int wrong = 0;
+  for (Index i = 0; i < kCount; ++i) {
+    const Philox::Block b = key.block(i / 4);
+    if (narrow[static_cast<std::size_t>(i)] !=
+        static_cast<float>(b[static_cast<std::size_t>(i % 4)] >> 8) / 16777216.0F) {
+      ++wrong;
+    }
+    const Philox::Block w = key.block(i / 2);
+    const auto word = static_cast<std::size_t>(i % 2 * 2);
+    const std::uint64_t bits = std::uint64_t{w[word] >> 5} << 26 | w[word + 1] >> 6;
+    if (wide[static_cast<std::size_t>(i)] != static_cast<double>(bits) / 9007199254740992.0) {
+      ++wrong;
+    }
+  }
+  CHECK_EQ(wrong, 0);
+}
+
 TEST(any_number_of_threads_gives_the_same_bits) {
   ThreadPool& pool = ThreadPool::global();
   const int before = pool.size();
