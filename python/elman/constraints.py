@@ -23,18 +23,18 @@ Axis = int | Sequence[int]
 
 
 class Constraint:
-    """Base: `__call__(w)` returns the constrained tensor; `get_settings` the arguments."""
+    """Base: `__call__(w)` returns the constrained tensor; `get_config` the arguments."""
 
     def __call__(self, w: Any) -> Any:
         raise TypeError(f"[{type(self).__name__}] __call__(w) is not defined")
 
-    def get_settings(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal constraint."""
         return dict(vars(self))
 
     @classmethod
-    def from_settings(cls, config: Mapping[str, Any]) -> Constraint:
-        """A constraint from `get_settings`'s dictionary."""
+    def from_config(cls, config: Mapping[str, Any]) -> Constraint:
+        """A constraint from `get_config`'s dictionary."""
         return cls(**config)
 
 

@@ -27,18 +27,18 @@ _TRUNCATED_SD = 0.87962566103423978
 
 
 class Initializer:
-    """Base: `__call__(shape, dtype=None)` returns a tensor; `get_settings` its arguments."""
+    """Base: `__call__(shape, dtype=None)` returns a tensor; `get_config` its arguments."""
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         raise TypeError(f"[{type(self).__name__}] __call__(shape, dtype=None) is not defined")
 
-    def get_settings(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal initializer."""
         return {}
 
     @classmethod
-    def from_settings(cls, config: Mapping[str, Any]) -> Initializer:
-        """An initializer from `get_settings`'s dictionary (Keras 2's extra dtype is ignored)."""
+    def from_config(cls, config: Mapping[str, Any]) -> Initializer:
+        """An initializer from `get_config`'s dictionary (Keras 2's extra dtype is ignored)."""
         return cls(**{key: value for key, value in config.items() if key != "dtype"})
 
 
@@ -50,7 +50,7 @@ class _Random(Initializer):
     def _key(self) -> tuple[int, int]:
         return _random.next_key() if self.seed is None else (int(self.seed), 0)
 
-    def get_settings(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
 
@@ -83,7 +83,7 @@ class Constant(Initializer):
             raise ValueError(fail_text("Constant", "value", str(tuple(shape)), got)) from None
         return core.Tensor(np.ascontiguousarray(values))
 
-    def get_settings(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         value = self.value
         return {"value": value.tolist() if hasattr(value, "tolist") else value}
 
@@ -134,7 +134,7 @@ class Identity(Initializer):
             raise ValueError(fail_text("Identity", "shape", "two axes", tuple(shape)))
         return core.Tensor(self.gain * np.eye(*shape, dtype=dtype or _settings.floatx()))
 
-    def get_settings(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain}
 
 
@@ -221,7 +221,7 @@ class _FixedScaling(VarianceScaling):
     def __init__(self, seed: int | None = None) -> None:
         super().__init__(*self._case, seed=seed)
 
-    def get_settings(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed}
 
 
@@ -276,7 +276,9 @@ _BY_NAME: dict[str, Any] = {
     "OrthogonalInitializer": Orthogonal,
 }
 
-zeros, ones, constant, identity, orthogonal = Zeros, Ones, Constant, Identity, Orthogonal
+zero = zeros = Zeros
+one = ones = Ones
+constant, identity, orthogonal = Constant, Identity, Orthogonal
 uniform = random_uniform = RandomUniform
 normal = random_normal = RandomNormal
 truncated_normal, variance_scaling = TruncatedNormal, VarianceScaling

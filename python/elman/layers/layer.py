@@ -143,13 +143,15 @@ class Layer(WeightHolder):
 
     def _build_for(self, shape: Any) -> None:
         """Build for the shape of actual values: the batch size stays open."""
-        if "dtype" not in self.__dict__:
-            name = type(self).__name__
-            raise RuntimeError(f"[{name}] __init__ has to call super().__init__()")
         self.build(shape)
         if isinstance(shape, tuple):
             declared = self.batch_input_shape
             self._input_shape = (declared[0] if declared else None, *shape[1:])
+
+    def _check_started(self) -> None:
+        if "dtype" not in self.__dict__:
+            name = type(self).__name__
+            raise RuntimeError(f"[{name}] __init__ has to call super().__init__()")
 
     @property
     def input_shape(self) -> Any:
@@ -188,8 +190,11 @@ class Layer(WeightHolder):
         if mask is None:
             mask = mask_of(inputs)
         training = kwargs.pop("training", None)
-        x = self._cast(inputs)
-        if not self.built:
+        if self.built:
+            x = self._cast(inputs)
+        else:
+            self._check_started()
+            x = self._cast(inputs)
             self._build_for(_shapes(x))
         self._check_input(x)
         takes = self._call_takes
@@ -216,6 +221,7 @@ class Layer(WeightHolder):
     def _call_symbolic(self, inputs: Any, args: Any, kwargs: Any) -> Any:
         shape = _shapes(inputs)
         if not self.built:
+            self._check_started()
             self.build(shape)
         self._check_input(inputs)
         output_shape = self.compute_output_shape(shape)

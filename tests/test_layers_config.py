@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""get_config and from_config: the same layer again, through JSON, for every class."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+
+import elman
+from elman import layers
+from elman.layers import GRU, LSTM, RNN, Dense, GRUCell, Layer, LSTMCell, SimpleRNN
+
+OPTIONS = {
+    "kernel_regularizer": "l1_l2",
+    "recurrent_constraint": elman.constraints.MaxNorm(3, axis=[0]),
+    "recurrent_initializer": elman.initializers.Orthogonal(gain=0.5, seed=3),
+    "bias_initializer": {"class_name": "Constant", "config": {"value": 0.25}},
+    "activation": "elu",
+    "dropout": 0.25,
+    "implementation": 1,
+    "seed": 7,
+}
+MADE = [
+    SimpleRNN(3, go_backwards=True, activity_regularizer="l2", **OPTIONS),
+    GRU(3, reset_after=False, return_state=True, recurrent_activation="hard_sigmoid", **OPTIONS),
+    LSTM(3, unit_forget_bias=False, stateful=True, batch_input_shape=(2, 5, 4), **OPTIONS),
+    LSTM(3, unroll=True, zero_output_for_mask=True, dtype="float64", trainable=False),
+    elman.legacy.layers.GRU(3),
+    elman.legacy.layers.LSTM(3, return_sequences=True),
+    layers.SimpleRNNCell(3, **OPTIONS),
+    GRUCell(3, reset_after=False, **OPTIONS),
+    LSTMCell(3, **OPTIONS),
+    RNN(LSTMCell(3, **OPTIONS), return_sequences=True),
+    RNN([LSTMCell(3), GRUCell(4)], name="stack"),
+    layers.StackedRNNCells([LSTMCell(3), GRUCell(4)], reverse_state_order=True),
+    Dense(3, activation="softmax", use_bias=False, kernel_initializer="he_normal"),
+    layers.Embedding(9, 3, mask_zero=True, input_length=5),
+    layers.Activation("relu"),
+    layers.Dropout(0.25, noise_shape=(None, 1, 4), seed=1),
+    layers.Flatten(data_format="channels_first"),
+    layers.InputLayer(input_shape=(5, 4), dtype="int32"),
+]
+X = np.random.default_rng(0).normal(size=(2, 5, 4))
+
+
+def through_json(config):
+    return json.loads(json.dumps(config))
+
+
+@pytest.mark.parametrize("layer", MADE, ids=lambda layer: type(layer).__name__)
+def test_round_trip(layer):
+    config = layer.get_config()
+    again = type(layer).from_config(through_json(config))
+    assert through_json(again.get_config()) == through_json(config)
+    assert (again.name, again.trainable, again.dtype) == (layer.name, layer.trainable, layer.dtype)
+    other = layers.deserialize(through_json(layers.serialize(layer)))
+    assert through_json(other.get_config()) == through_json(config)
+
+
+@pytest.mark.parametrize("layer", MADE, ids=lambda layer: type(layer).__name__)
+def test_every_argument_is_in_the_config(layer):
+    parameters = inspect.signature(type(layer)).parameters.values()
+    places = {p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    assert places <= layer.get_config().keys()
+
+
+def test_the_same_numbers():
+    for layer in MADE[:6]:
+        again = type(layer).from_config(through_json(layer.get_config()))
+        layer(X), again(X)
+        again.set_weights(layer.get_weights())
+        if layer.stateful:
+            layer.reset_states(), again.reset_states()
+        first, second = layer(X), again(X)
+        pairs = zip(first, second, strict=True) if layer.return_state else [(first, second)]
+        for a, b in pairs:
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_legacy_config_is_the_same_layer_elsewhere():
+    config = elman.legacy.layers.GRU(3).get_config()
+    layer = GRU.from_config(config)
+    assert (layer.reset_after, layer.implementation) == (False, 1)
+    assert layer.recurrent_activation is elman.activations.hard_sigmoid
+
+
+def test_keras_3_form_of_a_config():
+    config = {
+        "module": "keras.layers",
+        "class_name": "LSTM",
+        "registered_name": None,
+        "config": {
+            "name": "lstm",
+            "dtype": {
+                "module": "keras",
+                "class_name": "DTypePolicy",
+                "config": {"name": "float32"},
+            },
+            "units": 3,
+            "kernel_initializer": {
+                "module": "keras.initializers",
+                "class_name": "GlorotUniform",
+                "config": {"seed": None},
+                "registered_name": None,
+            },
+        },
+    }
+    layer = layers.deserialize(config)
+    assert (layer.units, layer.dtype) == (3, "float32")
+
+
+class Twice(Layer):
+    """A user's cell without get_config: its arguments are kept."""
+
+    def __init__(self, units, factor=2.0, **kwargs):
+        self.units = self.state_size = units
+        self.factor = factor
+        super().__init__(**kwargs)
+
+    def call(self, inputs, states):
+        return states[0] * self.factor, states
+
+
+class WithConfig(Twice):
+    """A user's cell in the way of Keras."""
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "factor": self.factor + 1}
+
+
+def test_own_cells():
+    layer = RNN(Twice(3, factor=5.0, name="mine"))
+    config = through_json(layer.get_config())
+    again = RNN.from_config(config, custom_objects={"Twice": Twice})
+    assert (again.cell.units, again.cell.factor, again.cell.name) == (3, 5.0, "mine")
+    config = through_json(RNN(WithConfig(3)).get_config())
+    assert config["cell"]["config"]["factor"] == 3.0
+    assert RNN.from_config(config).cell.factor == 3.0, "classes of this program are known"
+
+
+def test_unknown_classes():
+    config = {"class_name": "LTSM", "config": {"units": 3}}
+    with pytest.raises(ValueError, match=r"unknown layer 'LTSM'; did you mean 'LSTM'"):
+        layers.deserialize(config)
+    with pytest.raises(ValueError, match="expected a config with 'class_name'"):
+        layers.deserialize({"units": 3})
+    with pytest.raises(TypeError, match="expected an object with get_config, got int"):
+        layers.serialize(3)
+    with pytest.raises(TypeError, match="unknown argument 'unit'; did you mean 'units'"):
+        LSTM.from_config({"unit": 3})
+
+
+def test_own_activations_by_name():
+    def double(x):
+        return x * 2.0
+
+    layer = Dense(2, activation=double)
+    assert layer.get_config()["activation"] == "double"
+    with pytest.raises(ValueError, match="unknown activation 'double'"):
+        Dense.from_config(layer.get_config())
+    again = Dense.from_config(layer.get_config(), custom_objects={"double": double})
+    assert again.activation is double

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`inspect.signature` of every layer: order and defaults of the arguments given by place."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from elman import layers, legacy
+
+INITIALIZERS = (
+    "kernel_initializer='glorot_uniform', recurrent_initializer='orthogonal', "
+    "bias_initializer='zeros'"
+)
+REGULARIZERS = "kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None"
+CONSTRAINTS = "kernel_constraint=None, recurrent_constraint=None, bias_constraint=None"
+RATES = "dropout=0.0, recurrent_dropout=0.0"
+FLAGS = (
+    "return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False"
+)
+
+
+def gated(gate: str, implementation: int, *, layer: bool, forget: bool, after: str) -> str:
+    """The signature of GRU, LSTM or their cells."""
+    parts = [
+        f"units, activation='tanh', recurrent_activation='{gate}', use_bias=True",
+        INITIALIZERS + (", unit_forget_bias=True" if forget else ""),
+        REGULARIZERS + (", activity_regularizer=None" if layer else ""),
+        CONSTRAINTS,
+        f"{RATES}, implementation={implementation}",
+    ]
+    return ", ".join(parts + ([FLAGS] if layer else []) + ([after] if after else []))
+
+
+SIMPLE = f"units, activation='tanh', use_bias=True, {INITIALIZERS}, {REGULARIZERS}"
+SIGNATURES = {
+    "RNN": f"cell, {FLAGS}",
+    "SimpleRNN": f"{SIMPLE}, activity_regularizer=None, {CONSTRAINTS}, {RATES}, {FLAGS}",
+    "SimpleRNNCell": f"{SIMPLE}, {CONSTRAINTS}, {RATES}",
+    "GRU": gated("sigmoid", 2, layer=True, forget=False, after="reset_after=True"),
+    "GRUCell": gated("sigmoid", 2, layer=False, forget=False, after="reset_after=True"),
+    "LSTM": gated("sigmoid", 2, layer=True, forget=True, after=""),
+    "LSTMCell": gated("sigmoid", 2, layer=False, forget=True, after=""),
+    "StackedRNNCells": "cells",
+    "Dense": (
+        "units, activation=None, use_bias=True, kernel_initializer='glorot_uniform', "
+        "bias_initializer='zeros', kernel_regularizer=None, bias_regularizer=None, "
+        "activity_regularizer=None, kernel_constraint=None, bias_constraint=None"
+    ),
+    "Activation": "activation",
+    "Embedding": (
+        "input_dim, output_dim, embeddings_initializer='uniform', embeddings_regularizer=None, "
+        "activity_regularizer=None, embeddings_constraint=None, mask_zero=False, input_length=None"
+    ),
+    "Flatten": "data_format=None",
+    "Dropout": "rate, noise_shape=None, seed=None",
+}
+LEGACY = {
+    "GRU": gated("hard_sigmoid", 1, layer=True, forget=False, after="reset_after=False"),
+    "GRUCell": gated("hard_sigmoid", 1, layer=False, forget=False, after="reset_after=False"),
+    "LSTM": gated("hard_sigmoid", 1, layer=True, forget=True, after=""),
+    "LSTMCell": gated("hard_sigmoid", 1, layer=False, forget=True, after=""),
+}
+BASE = {
+    "name": None,
+    "trainable": True,
+    "dtype": None,
+    "input_shape": None,
+    "batch_input_shape": None,
+    "batch_size": None,
+    "weights": None,
+}
+
+
+def by_place(cls: type) -> str:
+    """The parameters that can be given by place, as text."""
+    parameters = inspect.signature(cls).parameters.values()
+    places = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    return str(inspect.Signature(places))[1:-1]
+
+
+def by_name(cls: type) -> dict[str, object]:
+    """The parameters that can only be given by name, with their defaults."""
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signature(name):
+    assert by_place(getattr(layers, name)) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_legacy_signature(name):
+    assert by_place(getattr(legacy.layers, name)) == LEGACY.get(name, SIGNATURES[name])
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_base_keywords(name):
+    assert BASE.items() <= by_name(getattr(layers, name)).items()
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [
+        ("RNN", {"zero_output_for_mask": False, "input_dim": None, "input_length": None}),
+        ("LSTM", {"zero_output_for_mask": False, "seed": None, "input_dim": None}),
+        ("SimpleRNN", {"zero_output_for_mask": False, "seed": None, "implementation": 2}),
+        ("SimpleRNNCell", {"seed": None, "implementation": 2}),
+        ("StackedRNNCells", {"reverse_state_order": False}),
+        ("Dense", {"input_dim": None}),
+    ],
+)
+def test_extra_keywords(name, extra):
+    assert extra.items() <= by_name(getattr(layers, name)).items()
+
+
+def test_recurrent_is_the_abstract_base():
+    expected = "return_sequences=False, go_backwards=False, stateful=False, unroll=False"
+    parameters = inspect.signature(layers.Recurrent).parameters
+    text = ", ".join(f"{p.name}={p.default}" for p in list(parameters.values())[:5])
+    assert text == f"{expected}, implementation=0"
+    for name in ("SimpleRNN", "GRU", "LSTM"):
+        assert isinstance(getattr(layers, name)(2), layers.Recurrent)
+        assert getattr(layers.recurrent, name) is getattr(layers, name)
+    assert not isinstance(layers.RNN(layers.LSTMCell(2)), layers.Recurrent)
+    with pytest.raises(TypeError, match=r"\[Recurrent\] is abstract"):
+        layers.Recurrent()
+    with pytest.raises(TypeError, match=r"\[RNN\] missing argument 'cell'"):
+        layers.RNN()
+
+
+def test_signature_of_a_users_layer_is_its_own():
+    class Mine(layers.LSTM):
+        def __init__(self, units, extra=3, **kwargs):
+            super().__init__(units, **kwargs)
+            self.extra = extra
+
+    assert list(inspect.signature(Mine).parameters) == ["units", "extra", "kwargs"]
+    assert Mine(4, extra=5).extra == 5
+    assert Mine(4, return_sequences=True).return_sequences
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_documentation_lists_the_arguments(name):
+    cls = getattr(layers, name)
+    text = inspect.getdoc(cls)
+    assert ">>> import elman" in text
+    assert "Source:" in text
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            assert f" {parameter.name}: " in text
