@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // bind_recurrent.cpp: core.FusedCell, the recurrent layers without their weights.
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
@@ -9,8 +10,6 @@
 
 #include "bindings.hpp"
 #include "elman/autograd/recurrent.hpp"
-
-#include <nanobind/stl/optional.h>
 
 namespace elman::bindings {
 namespace {
@@ -65,6 +64,15 @@ void bind_recurrent(nb::module_& m) {
            "Returns (output, [states]). Shapes: x (N, T, F), kernel (F, G*H), recurrent_kernel "
            "(H, G*H), bias (G*H,) or (2, G*H), initial_state one (N, H) per state, mask bool "
            "(N, T), input_dropout (1 or G, N, F), recurrent_dropout (1 or G, N, H).")
+      .def(
+          "explain",
+          [](const FusedCell& cell, const std::vector<Index>& x_shape, bool training,
+             const std::string& dtype) {
+            return cell.explain(Shape(x_shape.begin(), x_shape.end()), parse_dtype(dtype),
+                                training);
+          },
+          nb::arg("x_shape"), nb::arg("training") = false, nb::arg("dtype") = "float32",
+          "What a call with x of that shape runs: kernel, tiles, threads, bytes; in words.")
       .def_prop_ro("kind", &FusedCell::name)
       .def_prop_ro("units", &FusedCell::units)
       .def_prop_ro("gates", &FusedCell::gates);

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "elman/autograd/tape.hpp"
-#include "elman/bptt/recurrent.hpp"
+#include "elman/bptt/plan.hpp"
 
 namespace elman {
 
@@ -51,6 +51,15 @@ class FusedCell {
     return run(in);
   }
 
+  /// What a call with that x would run, in words. Errors: std::invalid_argument unless (N, T, F).
+  [[nodiscard]] std::string explain(const Shape& x, DType dtype, bool training) const {
+    if (x.rank() != 3 || !is_floating(dtype)) {
+      fail(name_, "x_shape: expected (N, T, F), got " + x.text());
+    }
+    const bptt::Dims dims{x[0], x[1], x[2], units_};
+    return bptt::describe(plan(dims, dtype, training), name_, dims, training);
+  }
+
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] int gates() const { return gates_; }
   [[nodiscard]] int states() const { return states_; }
@@ -59,6 +68,8 @@ class FusedCell {
 
  protected:
   virtual std::vector<Tensor> run(const RecurrentInputs& in) = 0;
+  [[nodiscard]] virtual bptt::Plan plan(const bptt::Dims& dims, DType dtype,
+                                        bool training) const = 0;
 
  private:
   void expect(const Tensor& t, const char* what, DType dtype, const Shape& shape) const {
@@ -278,6 +289,11 @@ class FusedCellOf final : public FusedCell {
       return out;
     }
   };
+
+  [[nodiscard]] bptt::Plan plan(const bptt::Dims& dims, DType dtype, bool training) const override {
+    return dtype == DType::float32 ? bptt::make_plan<float, Cell>(dims, training)
+                                   : bptt::make_plan<double, Cell>(dims, training);
+  }
 
   std::vector<Tensor> run(const RecurrentInputs& in) override {
     return in.x.dtype() == DType::float32 ? run_as<float>(in) : run_as<double>(in);

@@ -30,6 +30,7 @@ class BackwardRows {
     dh_ = workspace.template take<T>(rows * hp_);
     if (Cell::kStates == 2) dc_ = workspace.template take<T>(rows * hp_);
     if (in.mask != nullptr) skipped_ = workspace.template take<T>(rows * hp_);
+    if (in.recurrent_dropout.per_gate()) per_gate_ = workspace.template take<T>(rows * hp_);
   }
 
   static void count(const Inputs<T>& in, Index rows, WorkspaceSize& size) {
@@ -37,6 +38,7 @@ class BackwardRows {
     size.template add<T>(rows * hp);
     if (Cell::kStates == 2) size.template add<T>(rows * hp);
     if (in.mask != nullptr) size.template add<T>(rows * hp);
+    if (in.recurrent_dropout.per_gate()) size.template add<T>(rows * hp);
   }
 
   void run(T* d_h0, T* d_c0) {
@@ -115,27 +117,26 @@ class BackwardRows {
     }
   }
 
-  // sum over gates of m_g (dZ_g U_g^T): one product per gate, the rows of one block at a time.
+  // sum over gates of m_g (dZ_g U_g^T): one product per gate over its part of the packed rows.
   template <int P, class Epilogue>
-  void recurrent_per_gate(const StepProduct<T>& p, Index blocks, Epilogue&& epilogue) {
+  void recurrent_per_gate(const StepProduct<T>& all, Index blocks, Epilogue&& epilogue) {
     using Phase = typename Cell::template Phase<P>;
-    for (Index row = 0; row < rows_; ++row) {
-      for (Index block = 0; block < blocks; ++block) {
-        simd::Packet<T> sum = simd::zero<T>();
-        for (int g = 0; g < Phase::kGates; ++g) {
-          alignas(64) T partial[kW];
-          kernels::Tile<T> tile;
-          tile.out = partial;
-          tile.x.a = p.x.a + row * p.x.row + g * hp_;
-          tile.x.w = p.x.w + (block * p.x.depth + g * hp_) * kW;
-          tile.x.w_k = kW;
-          tile.x.depth = hp_;
-          kernels::run_tile<T, kernels::Gating<1, 1>>(1, 1, tile);
-          const int gate = Cell::kHGate[Phase::kFirstRecurrent + g];
-          sum = simd::madd(simd::load<T>(partial), factor(gate, row, block), sum);
-        }
-        epilogue(row, block, sum);
-      }
+    for (int g = 0; g < Phase::kGates; ++g) {
+      StepProduct<T> p = all;
+      p.x.a += g * hp_;
+      p.x.w += g * hp_ * kW;
+      p.x.depth = hp_;
+      p.x.w_block = all.x.depth * kW;
+      const int gate = Cell::kHGate[Phase::kFirstRecurrent + g];
+      run_phase<T, kernels::Gating<1, 1>>(
+          p, rows_, blocks, [&](Index row, Index block, const T* sums) {
+            T* total = per_gate_ + row * hp_ + block * kW;
+            const simd::Packet<T> before = g == 0 ? simd::zero<T>() : simd::load<T>(total);
+            const simd::Packet<T> now =
+                simd::madd(simd::load<T>(sums), factor(gate, row, block), before);
+            if (g + 1 == Phase::kGates) return epilogue(row, block, now);
+            simd::store<T>(total, now);
+          });
     }
   }
 
@@ -225,6 +226,7 @@ class BackwardRows {
   T* dh_ = nullptr;
   T* dc_ = nullptr;
   T* skipped_ = nullptr;
+  T* per_gate_ = nullptr;
 };
 
 }  // namespace elman::bptt

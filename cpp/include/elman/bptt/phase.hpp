@@ -15,6 +15,7 @@ struct Side {
   Index gate = 0;  // distance between the copies of the gates; 0: one operand for all gates
   const T* w = nullptr;
   Index depth = 0;
+  Index w_block = 0;  // distance between the blocks of w; 0: they lie side by side
 };
 
 /// sums = init + x Wx + h Wh for rows x blocks.
@@ -68,7 +69,7 @@ inline void set_operand(const Side<T>& side, Index row, Index block, kernels::Op
   out.a = side.a + row * side.row;
   out.row_stride = side.row;
   out.w_k = Gates::kGates * kW;
-  out.w_block = side.depth * out.w_k;
+  out.w_block = side.w_block != 0 ? side.w_block : side.depth * out.w_k;
   out.w = side.w + block * out.w_block;
   out.depth = side.depth;
 }
