@@ -9,7 +9,7 @@
 #include <string>
 
 #include "bindings.hpp"
-#include "elman/autograd/recurrent.hpp"
+#include "recurrent_cells.hpp"
 
 namespace elman::bindings {
 namespace {

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+// recurrent_gru_reset_after.cpp: the kernels of the fused GruResetAfter layer.
+#include "elman/autograd/fused_cell.hpp"
+#include "elman/cells/gru.hpp"
+
+template class elman::FusedCellOf<elman::GruResetAfter>;
