@@ -59,7 +59,7 @@ class Compiled:
                 known = ["optimizer", "loss", "metrics", "loss_weights", "weighted_metrics"]
                 near = closest(name, known)
                 raise TypeError(
-                    f"[Model.compile] unknown argument {name!r}; did you mean {near!r}?"
+                    f"[{self._where('compile')}] unknown argument {name!r}; did you mean {near!r}?"
                 )
         self.optimizer = optimizers.get(optimizer)
         self.objective = Objective(loss, loss_weights, metrics, weighted_metrics)
@@ -70,9 +70,14 @@ class Compiled:
         """What `compile` was given as loss."""
         return None if self.objective is None else self.objective.given_loss
 
+    def _where(self, method: str) -> str:
+        """The start of an error text: the class and the method."""
+        return f"{type(self).__name__}.{method}"
+
     def _check_compiled(self, where: str) -> None:
         if self.objective is None:
-            raise RuntimeError(f"[Model.{where}] the model is not compiled; call compile() first")
+            where = self._where(where)
+            raise RuntimeError(f"[{where}] the model is not compiled; call compile() first")
 
     # -- steps: a subclass may override train_step, test_step, predict_step and compute_loss ------
 

@@ -108,7 +108,7 @@ class ArrayData:
             if count != number:
                 raise ValueError(fail_text(where, what, f"{number} samples as in x", count))
         if number == 0:
-            raise ValueError(fail_text(where, "x", "at least one sample", "none"))
+            raise ValueError(fail_text(where, "x", "at least one sample", "0 samples"))
         return number
 
     @property
@@ -271,7 +271,9 @@ class StreamData:
                     expected = f"{size} samples as in x"
                     raise ValueError(fail_text(self._where, what, expected, len(leaf)))
         if size == 0:
-            raise ValueError(fail_text(self._where, "x", "batches of at least one sample", "none"))
+            raise ValueError(
+                fail_text(self._where, "x", "batches of at least one sample", "0 samples")
+            )
         return Batch(x, y, weight, size)
 
 

@@ -86,16 +86,16 @@ class Fit:
         steps = self._steps(epoch, hooks, guard)
         if steps == 0:
             raise ValueError(
-                f"[Model.fit] x: no batch in epoch {epoch + 1}; a generator can be read only once, "
-                "give a Sequence, an iterable, or a generator that does not end"
+                f"[{model._where('fit')}] x: no batch in epoch {epoch + 1}; a generator is read "
+                "only once: give a Sequence, an iterable, or a generator that does not end"
             )
         logs = model.running_logs()
         expected = self._data.steps
         if expected is not None and steps < expected and not model.stop_training:
             self._out_of_data = True
             warnings.warn(
-                f"[Model.fit] x: the data ended after {steps} of {expected} steps of epoch "
-                f"{epoch + 1}; training stops here",
+                f"[{model._where('fit')}] x: the data ended after {steps} of {expected} steps of "
+                f"epoch {epoch + 1}; training stops here",
                 stacklevel=2,
             )
         if self._validation is not None and self._validates(epoch):
@@ -151,7 +151,8 @@ def evaluate(model: Any, data: Any, callbacks: Any, verbose: int) -> Logs:
                 hooks.batch("test", "end", number - 1, model.running_logs())
         if number == 0:
             raise ValueError(
-                "[Model.evaluate] x: the data is empty; a generator can be read only once"
+                f"[{type(model).__name__}.evaluate] x: the data is empty; a generator is read "
+                "only once"
             )
         logs = model.running_logs()
         if progress is not None:
@@ -224,8 +225,6 @@ class _Collected:
     def result(self) -> Any:
         """The outputs of all batches."""
         if not self._started:
-            raise ValueError(
-                "[Model.predict] x: the data is empty; a generator can be read only once"
-            )
+            raise ValueError("[Model.predict] x: the data is empty; a generator is read only once")
         ordered = iter(self._arrays or [np.concatenate(part) for part in self._parts])
         return map_structure(lambda _: next(ordered), self._structure)

@@ -94,9 +94,10 @@ def report(model: Any, x: Any, y: Any, sample_weight: Any, loss: float, place: s
     if model.reported_nonfinite:
         return
     model.reported_nonfinite = True
+    reason = explain(model, x, y, sample_weight)
     warnings.warn(
-        f"[Model.fit] loss: {loss} at {place}: {explain(model, x, y, sample_weight)}. Updates from "
-        "such a loss are not applied; callbacks.TerminateOnNaN() stops the training there",
+        f"[{type(model).__name__}.fit] loss: {loss} at {place}: {reason}. Updates from such a loss "
+        "are not applied; callbacks.TerminateOnNaN() stops the training there",
         RuntimeWarning,
         stacklevel=2,
     )

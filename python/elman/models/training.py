@@ -41,7 +41,7 @@ class Training(Compiled):
         steps: int | None = None,
     ) -> Any:
         return make_data(
-            f"Model.{where}",
+            self._where(where),
             x,
             y,
             sample_weight,
@@ -59,15 +59,20 @@ class Training(Compiled):
         if data.samples % data.batch_size:
             expected = f"a multiple of batch_size={data.batch_size} samples for a stateful model"
             hint = "leave some out, or choose another batch_size"
-            raise ValueError(fail_text(f"Model.{where}", "x", expected, data.samples, hint))
+            raise ValueError(fail_text(self._where(where), "x", expected, data.samples, hint))
 
     def _single(self, where: str, x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
         """One batch from the arguments of an `_on_batch` method."""
         parts = [
-            standardize(f"Model.{where}", what, value, self._one_input)
+            standardize(self._where(where), what, value, self._one_input)
             for what, value in (("x", x), ("y", y), ("sample_weight", sample_weight))
         ]
-        return Batch(*parts, size=len(flatten(parts[0])[0]))
+        if parts[0] is None:
+            raise ValueError(fail_text(self._where(where), "x", "an array", None))
+        size = len(flatten(parts[0])[0])
+        if size == 0:
+            raise ValueError(fail_text(self._where(where), "x", "at least one sample", "0 samples"))
+        return Batch(*parts, size=size)
 
     # -- fit, evaluate, predict -----------------------------------------------------------------
 
@@ -127,8 +132,8 @@ class Training(Compiled):
             3
         """
         self._check_compiled("fit")
-        _check_epochs(epochs, initial_epoch)
-        verbose = loops.check_verbose("Model.fit", verbose)
+        _check_epochs(self._where("fit"), epochs, initial_epoch)
+        verbose = loops.check_verbose(self._where("fit"), verbose)
         data = self._data("fit", x, y, sample_weight, batch_size, shuffle, steps_per_epoch)
         validation = None
         if validation_data is not None:
@@ -138,8 +143,10 @@ class Training(Compiled):
             if not isinstance(data, ArrayData):
                 hint = "use validation_data"
                 got, expected = type(x).__name__, "arrays"
-                raise ValueError(fail_text("Model.fit", "validation_split", expected, got, hint))
-            data, validation = data.split("Model.fit", validation_split)
+                raise ValueError(
+                    fail_text(self._where("fit"), "validation_split", expected, got, hint)
+                )
+            data, validation = data.split(self._where("fit"), validation_split)
             validation.batch_size = validation_batch_size or validation.batch_size
         for part in (data, validation):
             if part is not None:
@@ -155,7 +162,7 @@ class Training(Compiled):
             if not 2 <= len(given) <= 3:
                 expected = "(x, y) or (x, y, sample_weight)"
                 got = f"{len(given)} items"
-                raise ValueError(fail_text("Model.fit", "validation_data", expected, got))
+                raise ValueError(fail_text(self._where("fit"), "validation_data", expected, got))
             return self._data("fit", *given, *([None] * (3 - len(given))), batch_size, False, steps)
         return self._data("fit", given, steps=steps)
 
@@ -176,7 +183,7 @@ class Training(Compiled):
         [loss, metric, ...]; with `return_dict` a dictionary by name.
         """
         self._check_compiled("evaluate")
-        verbose = loops.check_verbose("Model.evaluate", verbose)
+        verbose = loops.check_verbose(self._where("evaluate"), verbose)
         data = self._data("evaluate", x, y, sample_weight, batch_size, False, steps)
         self._check_whole_batches("evaluate", data)
         return _returned(loops.evaluate(self, data, callbacks, verbose), return_dict)
@@ -198,7 +205,7 @@ class Training(Compiled):
             steps: number of batches, for sources that do not end.
             callbacks: as in `fit`.
         """
-        verbose = loops.check_verbose("Model.predict", verbose)
+        verbose = loops.check_verbose(self._where("predict"), verbose)
         data = self._data("predict", x, None, None, batch_size, False, steps)
         self._check_whole_batches("predict", data)
         return loops.predict(self, data, callbacks, verbose)
@@ -245,10 +252,10 @@ class Training(Compiled):
         return map_structure(lambda leaf: leaf.numpy().copy(), self.run_predict_step(batch))
 
 
-def _check_epochs(epochs: Any, initial_epoch: Any) -> None:
+def _check_epochs(where: str, epochs: Any, initial_epoch: Any) -> None:
     for what, value in (("epochs", epochs), ("initial_epoch", initial_epoch)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(fail_text("Model.fit", what, "a whole number", repr(value)))
+            raise ValueError(fail_text(where, what, "a whole number", repr(value)))
 
 
 def _returned(logs: dict[str, Any], as_dict: bool) -> Any:

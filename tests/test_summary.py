@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`summary` byte for byte, in a process of its own because names count from its start."""
+
+from __future__ import annotations
+
+import pytest
+
+import elman
+from elman import layers
+
+
+def table(text):
+    """Lines that end in a bar, so that their trailing blanks are seen and kept."""
+    return text.lstrip("\n").replace("|\n", "\n")
+
+
+FIRST = table("""
+Model: "sequential"|
+_________________________________________________________________|
+Layer (type)                 Output Shape              Param #   |
+=================================================================|
+embedding (Embedding)        (None, None, 64)          64000     |
+_________________________________________________________________|
+lstm (LSTM)                  (None, 128)               98816     |
+_________________________________________________________________|
+dense (Dense)                (None, 10)                1290      |
+=================================================================|
+Total params: 164,106|
+Trainable params: 164,106|
+Non-trainable params: 0|
+_________________________________________________________________|
+""")
+SECOND = table("""
+Model: "sequential_1"|
+_________________________________________________________________|
+Layer (type)                 Output Shape              Param #   |
+=================================================================|
+embedding_1 (Embedding)      (None, None, 64)          64000     |
+_________________________________________________________________|
+gru (GRU)                    (None, None, 256)         247296    |
+_________________________________________________________________|
+simple_rnn (SimpleRNN)       (None, 128)               49280     |
+_________________________________________________________________|
+dense_1 (Dense)              (None, 10)                1290      |
+=================================================================|
+Total params: 361,866|
+Trainable params: 361,866|
+Non-trainable params: 0|
+_________________________________________________________________|
+""")
+CODE = """
+import elman
+from elman.layers import *
+for middle in ([LSTM(128)], [GRU(256, return_sequences=True), SimpleRNN(128)]):
+    model = elman.Sequential()
+    model.add(Embedding(input_dim=1000, output_dim=64))
+    for layer in [*middle, Dense(10)]:
+        model.add(layer)
+    model.summary()
+"""
+
+
+def test_both_tables_of_a_fresh_session(python):
+    done = python(CODE)
+    assert done.stderr == ""
+    assert done.stdout == FIRST + SECOND
+
+
+def lines(model, **options):
+    found = []
+    model.summary(print_fn=found.append, **options)
+    return found
+
+
+def test_clear_session_starts_names_again():
+    elman.backend.clear_session()
+    model = elman.Sequential([layers.Embedding(1000, 64), layers.LSTM(128), layers.Dense(10)])
+    assert "\n".join(lines(model)) + "\n" == FIRST
+
+
+def test_width_and_columns():
+    model = elman.Sequential([layers.Dense(3, input_shape=(2,), name="a_rather_long_layer_name")])
+    wide = lines(model, line_length=100)
+    assert all(len(line) == 100 for line in wide if line[0] in "_=La" and "params" not in line)
+    assert wide[4].startswith("a_rather_long_layer_name (Dense)")
+    assert wide[4].index("(None, 3)") == 45
+    narrow = lines(model)
+    assert narrow[4] == "a_rather_long_layer_name (De (None, 3)                 9         "
+    by_hand = lines(model, line_length=60, positions=[20, 50, 60])
+    assert by_hand[4] == "a_rather_long_layer (None, 3)                     9         "
+
+
+def test_frozen_layers_are_counted_apart():
+    model = elman.Sequential(
+        [layers.Dense(100, input_shape=(99,), trainable=False), layers.Dense(2), layers.Flatten()]
+    )
+    assert lines(model)[-4:] == [
+        "Total params: 10,202",
+        "Trainable params: 202",
+        "Non-trainable params: 10,000",
+        "_" * 65,
+    ]
+
+
+def test_unbuilt_models():
+    model = elman.Sequential([layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"\[Sequential\.summary\].*not built.*input_shape"):
+        model.summary()
+    model.build((None, 3))
+    assert "Total params: 8" in lines(model)
+
+
+def test_models_within_models():
+    inner = elman.Sequential([layers.LSTM(3, input_shape=(None, 2))], name="inner")
+    model = elman.Sequential([inner, layers.Dense(1)])
+    found = lines(model)
+    assert found[4] == "inner (Sequential)           (None, 3)                 72        "
+    assert "Total params: 76" in found
