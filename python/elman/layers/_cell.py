@@ -55,6 +55,10 @@ class BuiltinCell(Layer):
         self._kept_masks: dict[str, Any] = {}
         self._features: int | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds: the compiled kernel is found again when it is needed."""
+        return {**self.__dict__, "_fused_for": (), "_fused_kernel": None, "_kept_masks": {}}
+
     @property
     def state_size(self) -> Any:
         """Size of each state: units, or (units, units) for a cell with two states."""
@@ -260,7 +264,7 @@ class BuiltinCell(Layer):
         if fused is not None:
             drops = training and (0 < self.dropout < 1 or 0 < self.recurrent_dropout < 1)
             count = "one mask per gate" if self._mask_count() > 1 else "one mask for all gates"
-            text = fused.explain(x_shape, training)
+            text = fused.explain(x_shape, training, self.dtype)
             return f"{text}; dropout in the kernel, {count}" if drops else text
         slow = [f for f in self._activations() if kernel_name(f) is None]
         names = ", ".join(getattr(f, "__name__", type(f).__name__) for f in slow)

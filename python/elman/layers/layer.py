@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ import numpy as np
 from elman import _context, _names, _serialization, _settings
 from elman._backend import core
 from elman._errors import fail_text, shape_text
+from elman._signatures import parameters_of
 from elman._symbolic import SymbolicTensor, is_symbolic, record_call
 from elman._tensors import Tensor, Variable, as_shape, as_tensor, is_array, mask_of, with_mask
 from elman.layers import _checks, _options
@@ -20,6 +20,7 @@ from elman.layers._options import Option, named
 from elman.layers._weights import WeightHolder
 
 Shape = tuple[int | None, ...]
+_ARRAYS = (Tensor, Variable, np.ndarray)
 
 BASE_KEYWORDS = {
     name: named(name, Option(default, check, keyword=True, doc=doc))
@@ -60,11 +61,10 @@ class Layer(WeightHolder):
 
     _options: ClassVar[dict[str, Option]] = {}
     _base_keywords: ClassVar[Mapping[str, Option]] = BASE_KEYWORDS
-    _call_takes: ClassVar[frozenset[str]] = frozenset()
+    _call_takes: ClassVar[tuple[str, ...]] = ()  # parameters of `call` after the inputs
     _makes_mask: ClassVar[bool] = False
     _leaf: ClassVar[bool] = False  # True: `call` calls no other layer
     _casts_integers: ClassVar[bool] = False
-    _dtype_check: ClassVar[Callable[[str, str, Any], Any]] = staticmethod(_checks.float_dtype)
 
     supports_masking: bool = False
     stateful: bool = False
@@ -88,7 +88,7 @@ class Layer(WeightHolder):
                 cls.__doc__ += _options.argument_docs(options)
         cls._options = options
         if "call" in own:
-            cls._call_takes = frozenset(inspect.signature(own["call"]).parameters)
+            cls._call_takes = parameters_of(own["call"])[2:]
             cls._leaf = own.get("_leaf", False)
         if "build" in own:
             setattr(cls, "build", _build_wrapper(own["build"]))  # noqa: B010 - pyright
@@ -183,8 +183,12 @@ class Layer(WeightHolder):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer to arrays or tensors, or to symbolic tensors of `elman.Input`."""
-        plain = type(inputs) is Tensor and not args and not kwargs
-        if not plain and is_symbolic((inputs, args, kwargs)):
+        takes = self._call_takes
+        if args and len(args) <= len(takes):
+            kwargs.update(zip(takes, args, strict=False))
+            args = ()
+        unusual = args or kwargs or type(inputs) not in _ARRAYS
+        if unusual and is_symbolic((inputs, args, kwargs)):
             return self._call_symbolic(inputs, args, kwargs)
         mask = kwargs.pop("mask", None)
         if mask is None:
@@ -197,7 +201,6 @@ class Layer(WeightHolder):
             x = self._cast(inputs)
             self._build_for(_shapes(x))
         self._check_input(x)
-        takes = self._call_takes
         if "mask" in takes:
             kwargs["mask"] = mask
         if "training" in takes:

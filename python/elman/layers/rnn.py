@@ -68,6 +68,7 @@ class RNN(Layer):
 
     _base_keywords = RECURRENT_KEYWORDS
     _leaf = True
+    _makes_mask = False
     _casts_integers = True
     supports_masking = True
 
