@@ -179,7 +179,7 @@ def get(identifier: Any, custom_objects: Mapping[str, Any] | None = None) -> Act
 
 def serialize(activation: Activation) -> Any:
     """What `get` needs to find the activation again: its name, or the config of a layer."""
-    if hasattr(activation, "get_settings"):
+    if hasattr(activation, "get_config"):
         return _serialization.serialize_object(activation)
     name = getattr(activation, "__name__", None)
     return name if name is not None else type(activation).__name__
