@@ -108,7 +108,8 @@ class GradientTape:
         if output_gradients is not None:
             pairs = zip(flatten(output_gradients), flatten(target), strict=True)
             weights = [None if g is None else as_tensor(g, t.dtype) for g, t in pairs]
-        found = self._tape.gradient(flatten(target), flat, weights)
+        tape: Any = self._tape
+        found = tape.gradient(flatten(target), flat, weights)
         if unconnected_gradients == "zero":
             found = [
                 core.zeros_like(source) if grad is None else grad

@@ -58,13 +58,13 @@ class Loss:
             mask = own if mask is None else _and(mask, own)
         return reduce_loss(self.name, values, sample_weight, mask, self.reduction)
 
-    def get_settings(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         """The constructor arguments."""
         return {"name": self.name, "reduction": self.reduction}
 
     @classmethod
-    def from_settings(cls, config: dict[str, Any]) -> Loss:
-        """The inverse of `get_settings`."""
+    def from_config(cls, config: dict[str, Any]) -> Loss:
+        """The inverse of `get_config`."""
         return cls(**config)
 
 
@@ -92,9 +92,9 @@ class LossFunctionWrapper(Loss):
         """`fn` with the options."""
         return self.fn(y_true, y_pred, **self.options)
 
-    def get_settings(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         """The constructor arguments; a bare wrapper adds its function."""
-        config = {**super().get_settings(), **self.options}
+        config = {**super().get_config(), **self.options}
         if type(self) is LossFunctionWrapper:
             config["fn"] = self.fn
         return config

@@ -197,5 +197,5 @@ def sparse_categorical_crossentropy(
     clean = core.where(core.Tensor(used[..., None]), y_pred, core.ones_like(y_pred))
     values = core.sparse_categorical_crossentropy(labels, clean, from_logits)
     values = core.where(core.Tensor(used), values, core.zeros_like(values))
-    values._keras_mask = core.Tensor(used)
+    setattr(values, "_keras_mask", core.Tensor(used))  # noqa: B010 - a dynamic attribute
     return values

@@ -74,11 +74,6 @@ class _Reduction(Metric):
         self.total = 0.0
         self.count = 0.0
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Add values of any shape; `sample_weight` has a value per sample, or per value."""
-        mask = getattr(values, "_keras_mask", None)
-        self._accumulate(np.asarray(values), sample_weight, mask)
-
     def _accumulate(self, values: np.ndarray, sample_weight: Any, mask: Any = None) -> None:
         if sample_weight is None and mask is None:
             if values.dtype == bool:
@@ -95,12 +90,22 @@ class _Reduction(Metric):
         self.total += float(np.sum(products))
         self.count += float(np.sum(weight))
 
+    def _mean(self) -> float:
+        return self.total / self.count if self.count else 0.0
+
     def reset_state(self) -> None:
         """Forget everything."""
         self.total = self.count = 0.0
 
 
-class Mean(_Reduction):
+class _ValueReduction(_Reduction):
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values of any shape; `sample_weight` has a value per sample, or per value."""
+        mask = getattr(values, "_keras_mask", None)
+        self._accumulate(np.asarray(values), sample_weight, mask)
+
+
+class Mean(_ValueReduction):
     """(Weighted) mean of all values seen.
 
     Example:
@@ -113,10 +118,10 @@ class Mean(_Reduction):
 
     def result(self) -> float:
         """The mean; 0.0 when nothing was seen."""
-        return self.total / self.count if self.count else 0.0
+        return self._mean()
 
 
-class Sum(_Reduction):
+class Sum(_ValueReduction):
     """(Weighted) sum of all values seen."""
 
     def result(self) -> float:
@@ -124,7 +129,7 @@ class Sum(_Reduction):
         return float(self.total)
 
 
-class MeanMetricWrapper(Mean):
+class MeanMetricWrapper(_Reduction):
     """Mean over batches of a function `fn(y_true, y_pred, **options)` with a value per sample.
 
     A mask that travels with `y_pred` takes its padded steps out.
@@ -151,6 +156,10 @@ class MeanMetricWrapper(Mean):
             y_true = as_tensor(y_true, y_pred.dtype)
         values = np.asarray(self.fn(y_true, y_pred, **self.options))
         self._accumulate(values, sample_weight, mask)
+
+    def result(self) -> float:
+        """The mean; 0.0 when nothing was seen."""
+        return self._mean()
 
     def get_config(self) -> dict[str, Any]:
         """The constructor arguments; a bare wrapper adds its function."""

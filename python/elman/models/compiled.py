@@ -21,6 +21,7 @@ _WITHOUT_EFFECT = {"run_eagerly", "steps_per_execution", "jit_compile", "auto_sc
 class Compiled:
     """What `compile` sets up, and the steps that a subclass may override."""
 
+    structure: Any
     optimizer: Any = None
     objective: Any = None
     history: History | None = None
@@ -111,7 +112,11 @@ class Compiled:
     def predict_step(self, data: Any) -> Any:
         """The outputs for x, or for data = (x, ...)."""
         x = data[0] if isinstance(data, tuple) else data
-        return self(x, training=False)
+        return self._forward(x)
+
+    def _forward(self, x: Any) -> Any:
+        model: Any = self
+        return model(x, training=False)
 
     def run_train_step(self, batch: Batch, place: str) -> None:
         """`train_step` as `fit` runs it."""
@@ -131,7 +136,7 @@ class Compiled:
     def run_predict_step(self, batch: Batch) -> Any:
         """`predict_step` as `predict` runs it."""
         if type(self).predict_step is Compiled.predict_step:
-            return self(batch.x, training=False)
+            return self._forward(batch.x)
         return self.predict_step((batch.x,))
 
     def running_logs(self) -> dict[str, Any]:

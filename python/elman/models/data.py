@@ -59,7 +59,7 @@ def standardize(where: str, what: str, value: Any, single: bool) -> Any:
 
 def _as_array(where: str, what: str, value: Any) -> np.ndarray:
     if isinstance(value, Tensor):
-        return value.numpy()
+        return np.asarray(value)
     if hasattr(value, "to_numpy"):  # data frames
         value = value.to_numpy()
     try:

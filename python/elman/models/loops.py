@@ -51,7 +51,7 @@ class Fit:
         """Train; History of the finished epochs."""
         model = self._model
         history = History()
-        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        given: list[Any] = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
         if verbose and not any(isinstance(c, ProgbarLogger) for c in given):
             given.append(ProgbarLogger())  # last, so that it shows what others log
         params = {"epochs": self._epochs, "steps": self._data.steps, "verbose": verbose}

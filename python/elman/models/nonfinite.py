@@ -12,7 +12,7 @@ from elman.gradient import flatten
 
 
 def _first(array: np.ndarray) -> tuple[int, ...] | None:
-    bad = ~np.isfinite(array)
+    bad = np.logical_not(np.isfinite(array))
     return tuple(int(i) for i in np.argwhere(bad)[0]) if bad.any() else None
 
 
@@ -20,7 +20,8 @@ def _place(array: np.ndarray, index: tuple[int, ...]) -> str:
     """`sample 3, time step 17` for sequences, `sample 3` for everything else."""
     if array.ndim >= 3:
         # The earliest time step matters, not the first sample.
-        steps = ~np.isfinite(array.reshape(array.shape[0], array.shape[1], -1)).all(axis=2)
+        rows = np.isfinite(array.reshape(array.shape[0], array.shape[1], -1))
+        steps = np.logical_not(rows.all(axis=2))
         step = int(np.argmax(steps.any(axis=0)))
         return f"sample {int(np.argmax(steps[:, step]))}, time step {step}"
     return f"sample {index[0]}" if index else "the value"
@@ -57,7 +58,7 @@ def _in_layers(model: Any, x: Any) -> str | None:
         def looked_at(*args: Any, **kwargs: Any) -> Any:
             output = call(*args, **kwargs)
             for leaf in flatten(output):
-                array = leaf.numpy() if isinstance(leaf, Tensor) else np.zeros(0)
+                array = np.asarray(leaf if isinstance(leaf, Tensor) else 0)
                 index = _first(array) if array.dtype.kind == "f" else None
                 if index is not None and not found:
                     found.append(

@@ -62,7 +62,8 @@ def train(model: Any, x: Any, y: Any, sample_weight: Any, size: int, place: str)
     """Forward, backward, update; returns the loss. `place` names the batch in a warning."""
     objective = model.objective
     trainable = model.structure.trainable()
-    with core.Tape() as tape:
+    tape: Any = core.Tape()
+    with tape:
         y_pred, total = forward_loss(model, x, y, sample_weight, True)
     loss = float(total)
     if math.isfinite(loss):

@@ -152,9 +152,8 @@ class Training(Compiled):
             if part is not None:
                 self._check_whole_batches("fit", part)
         self.reported_nonfinite = False
-        run = loops.Fit(
-            self, data, epochs, initial_epoch, class_weight, validation, validation_freq
-        )
+        span = (initial_epoch, epochs)
+        run = loops.Fit(self, data, span, class_weight, validation, validation_freq)
         return run.run(callbacks, verbose)
 
     def _validation_data(self, given: Any, batch_size: int | None, steps: int | None) -> Any:
@@ -163,7 +162,8 @@ class Training(Compiled):
                 expected = "(x, y) or (x, y, sample_weight)"
                 got = f"{len(given)} items"
                 raise ValueError(fail_text(self._where("fit"), "validation_data", expected, got))
-            return self._data("fit", *given, *([None] * (3 - len(given))), batch_size, False, steps)
+            x, y, weight = (*given, None)[:3]
+            return self._data("fit", x, y, weight, batch_size, False, steps)
         return self._data("fit", given, steps=steps)
 
     def evaluate(

@@ -87,7 +87,7 @@ def save_safetensors(
         file.write(struct.pack("<Q", len(text)))
         file.write(text)
         for name in order:
-            file.write(memoryview(arrays[name].reshape(-1)).cast("B"))
+            file.write(arrays[name].reshape(-1).view(np.uint8).data)
 
 
 def _little_endian(name: str, value: Any) -> np.ndarray:
