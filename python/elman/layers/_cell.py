@@ -46,6 +46,14 @@ class BuiltinCell(Layer):
     recurrent_kernel: Any
     bias: Any = None
 
+    _own_call: ClassVar[bool] = False  # a subclass has its own `call`
+    _own_start: ClassVar[bool] = False  # a subclass has its own `get_initial_state`
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._own_call = cls.call is not BuiltinCell.call
+        cls._own_start = cls.get_initial_state is not BuiltinCell.get_initial_state
+
     # -- weights --------------------------------------------------------------------------------
 
     def _setup(self) -> None:
@@ -126,13 +134,11 @@ class BuiltinCell(Layer):
         shape = (self._mask_count(), samples, size)
         return core.dropout_mask(shape, rate, self.dtype, *_random.key_of(self._stream))
 
-    def _draw_masks(self, samples: int, features: int, training: bool) -> Masks:
-        """New masks of the input and of the state for one call of the layer."""
-        if not training:
-            return None, None
+    def _draw_masks(self, shape: Sequence[int]) -> Masks:
+        """New masks of the input [N, T, F] and of the state for one call of the layer."""
         return (
-            self._draw(self.dropout, samples, features),
-            self._draw(self.recurrent_dropout, samples, self.units),
+            self._draw(self.dropout, shape[0], shape[2]),
+            self._draw(self.recurrent_dropout, shape[0], self.units),
         )
 
     def _kept(self, name: str, rate: float, like: Any) -> Any:
@@ -191,12 +197,11 @@ class BuiltinCell(Layer):
         loop: Loop,
     ) -> tuple[Any, list[Any]] | None:
         """The whole sequence; None when a subclass has its own `call`, which then runs instead."""
-        cls = type(self)
-        if cls.call is not BuiltinCell.call:
+        if self._own_call:
             return None
-        if states is None and cls.get_initial_state is not BuiltinCell.get_initial_state:
-            states = zero_states(self, x.shape[0], x.dtype, cls.__name__)
-        masks = self._draw_masks(x.shape[0], x.shape[2], training)
+        if states is None and self._own_start:
+            states = zero_states(self, x.shape[0], x.dtype, type(self).__name__)
+        masks = self._draw_masks(x.shape) if training else (None, None)
         fused = self._fused()
         if fused is not None:
             return fused.forward(
@@ -258,7 +263,7 @@ class BuiltinCell(Layer):
             self._fail("x", f"(N, {self._features})", shape, hint)
 
     def _describe(self, x_shape: tuple[int, ...], training: bool) -> str | None:
-        if type(self).call is not BuiltinCell.call:
+        if self._own_call:
             return None
         fused = self._fused()
         if fused is not None:

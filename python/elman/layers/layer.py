@@ -20,7 +20,6 @@ from elman.layers._options import Option, named
 from elman.layers._weights import WeightHolder
 
 Shape = tuple[int | None, ...]
-_ARRAYS = (Tensor, Variable, np.ndarray)
 
 BASE_KEYWORDS = {
     name: named(name, Option(default, check, keyword=True, doc=doc))
@@ -64,6 +63,7 @@ class Layer(WeightHolder):
     _call_takes: ClassVar[tuple[str, ...]] = ()  # parameters of `call` after the inputs
     _makes_mask: ClassVar[bool] = False
     _leaf: ClassVar[bool] = False  # True: `call` calls no other layer
+    _quick: ClassVar[bool] = False  # True: without a mask, a call is no more than `call`
     _casts_integers: ClassVar[bool] = False
 
     supports_masking: bool = False
@@ -94,6 +94,7 @@ class Layer(WeightHolder):
             setattr(cls, "build", _build_wrapper(own["build"]))  # noqa: B010 - pyright
         if "compute_mask" in own:
             cls._makes_mask = own.get("_makes_mask", True)
+        cls._quick = cls._leaf and not cls._makes_mask
         _serialization.remember_class(cls)
 
     @classmethod
@@ -181,19 +182,40 @@ class Layer(WeightHolder):
         """The computation; a subclass overrides this."""
         return inputs
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(
+        self, inputs: Any, *args: Any, mask: Any = None, training: Any = None, **kwargs: Any
+    ) -> Any:
         """Apply the layer to arrays or tensors, or to symbolic tensors of `elman.Input`."""
+        takes = self._call_takes
+        if (  # the usual call of a small model costs little more than the computation
+            type(inputs) is Tensor
+            and self._quick
+            and self.built
+            and not (args or kwargs)
+            and mask is None
+            and inputs.dtype == self.dtype
+            and self.activity_regularizer is None
+            and getattr(inputs, "_keras_mask", None) is None
+        ):
+            self._check_input(inputs)
+            if "training" not in takes:
+                return self.call(inputs)
+            return self.call(inputs, training=_context.training() if training is None else training)
+        return self._call_checked(inputs, args, kwargs, mask, training)
+
+    def _call_checked(self, inputs: Any, args: Any, kwargs: Any, mask: Any, training: Any) -> Any:
+        """A call with conversions, masks, building, penalties, symbolic tensors."""
         takes = self._call_takes
         if args and len(args) <= len(takes):
             kwargs.update(zip(takes, args, strict=False))
+            mask, training = kwargs.pop("mask", mask), kwargs.pop("training", training)
             args = ()
-        unusual = args or kwargs or type(inputs) not in _ARRAYS
-        if unusual and is_symbolic((inputs, args, kwargs)):
+        if is_symbolic((inputs, args, kwargs)):
+            given = {"mask": mask, "training": training}
+            kwargs.update({name: value for name, value in given.items() if value is not None})
             return self._call_symbolic(inputs, args, kwargs)
-        mask = kwargs.pop("mask", None)
         if mask is None:
             mask = mask_of(inputs)
-        training = kwargs.pop("training", None)
         if self.built:
             x = self._cast(inputs)
         else:

@@ -170,7 +170,14 @@ class RNN(Layer):
     # -- calling --------------------------------------------------------------------------------
 
     def __call__(
-        self, inputs: Any, initial_state: Any = None, constants: Any = None, **kwargs: Any
+        self,
+        inputs: Any,
+        initial_state: Any = None,
+        constants: Any = None,
+        *,
+        mask: Any = None,
+        training: Any = None,
+        **kwargs: Any,
     ) -> Any:
         """Run over inputs [N, T, F], from `initial_state`, with the same `constants` every step.
 
@@ -179,7 +186,7 @@ class RNN(Layer):
         if isinstance(inputs, (list, tuple)) and any(map(_is_input, inputs)):
             inputs, initial_state, constants = self._split(list(inputs), initial_state, constants)
         if initial_state is None and constants is None:
-            return super().__call__(inputs, **kwargs)
+            return super().__call__(inputs, mask=mask, training=training, **kwargs)
         self._check_mixture(inputs, initial_state, constants)
         if constants is not None:
             constants = list(constants) if isinstance(constants, (list, tuple)) else [constants]
@@ -193,7 +200,7 @@ class RNN(Layer):
             kwargs["constants"] = constants
         if initial_state is not None:
             kwargs["initial_state"] = initial_state
-        return super().__call__(inputs, **kwargs)
+        return super().__call__(inputs, mask=mask, training=training, **kwargs)
 
     def _split(self, parts: list[Any], initial_state: Any, constants: Any) -> tuple[Any, ...]:
         """[x, state, ..., constant, ...] taken apart; keyword arguments go first."""
@@ -251,7 +258,7 @@ class RNN(Layer):
         """Which kernel and instruction set run this layer on x (an array or a shape), and why."""
         shape = tuple(x.shape) if hasattr(x, "shape") else tuple(x)
         self._check_rank(shape, "explain")
-        text = describe(self.cell, shape, training)
+        text = describe(self.cell, shape, training).replace("\n", "\n  ")
         return f"{type(self).__name__} {self.name!r} on {shape} {self.dtype}: {text}"
 
     # -- states ---------------------------------------------------------------------------------

@@ -176,7 +176,8 @@ class StackedRNNCells(Layer):
             return None
         texts, shape = [], x_shape
         for cell in self.cells:
-            texts.append(f"{type(cell).__name__}: {describe(cell, shape, training)}")
+            text = describe(cell, shape, training).replace("\n", "\n    ")
+            texts.append(f"{type(cell).__name__}: {text}")
             shape = (*x_shape[:2], *output_shape(cell))
         return "cell after cell over the sequence\n  " + "\n  ".join(texts)
 
