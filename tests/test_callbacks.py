@@ -71,6 +71,8 @@ def test_order_of_the_hooks():
         "on_test_begin",
         "on_test_batch_begin",
         "on_test_batch_end",
+        "on_test_batch_begin",
+        "on_test_batch_end",
         "on_test_end",
         "on_epoch_end",
         "on_train_end",
@@ -172,13 +174,13 @@ def test_learning_rate_scheduler():
 
 
 def test_reduce_on_plateau():
-    reduce = callbacks.ReduceLROnPlateau("score", 0.5, patience=2, cooldown=1, min_lr=0.15)
-    model = make(1.0)
+    reduce = callbacks.ReduceLROnPlateau("score", 0.5, patience=2, cooldown=1, min_lr=0.15e-6)
+    model = make(1e-6)
     model.set_weights([[[3.0]], [1.0]])
     values = [5, 5, 5, 5, 5, 5, 4, 4, 4, 4, 4, 4, 4]
     history = fit(model, [Script("score", values), reduce], len(values))
     # waits 1, 2 -> halved after epoch 2; epoch 3 cools down, counting again from it
-    rates = history.history["learning_rate"]
+    rates = [round(rate * 1e6, 9) for rate in history.history["learning_rate"]]
     assert rates[:4] == [1.0, 1.0, 1.0, 0.5]
     assert rates[-1] == 0.15
     assert rates == sorted(rates, reverse=True)

@@ -336,6 +336,7 @@ def test_stateful_models_want_whole_batches():
         model.fit(COLUMN, y, validation_data=(COLUMN[:1], y[:1]), verbose=0)
     with pytest.raises(ValueError, match="multiple of batch_size=2"):
         model.fit(COLUMN, y, validation_split=0.25, verbose=0)
+    model.predict(COLUMN, verbose=0)
     with pytest.raises(ValueError, match="batch"):
         model.predict(COLUMN, batch_size=4, verbose=0)  # a whole batch, but another size
 

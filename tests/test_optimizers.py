@@ -291,8 +291,8 @@ def test_schedules_survive_a_configuration():
 def test_names():
     for name in ("sgd", "RMSprop", "rmsprop", "adam", "AdamW", "adagrad", "adadelta", "Adamax"):
         assert type(optimizers.get(name)).__name__.lower() == name.lower()
-    with pytest.raises(ValueError, match=r"'adma'.*did you mean 'adam'"):
-        optimizers.get("adma")
+    with pytest.raises(ValueError, match=r"'adaam'.*did you mean 'adam'"):
+        optimizers.get("adaam")
     with pytest.raises(TypeError, match="learning_rat"):
         optimizers.SGD(learning_rat=0.1)
 
