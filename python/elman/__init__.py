@@ -57,7 +57,32 @@ _OBJECTS = {
     "show_config": "elman._config",
 }
 
-__all__ = sorted([*_MODULES, *_OBJECTS, "Tensor", "Variable", "get_num_threads", "set_num_threads"])
+__all__ = [
+    "GradientTape",
+    "Input",
+    "Model",
+    "Sequential",
+    "Tensor",
+    "Variable",
+    "activations",
+    "backend",
+    "callbacks",
+    "config",
+    "constraints",
+    "get_num_threads",
+    "initializers",
+    "layers",
+    "legacy",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "regularizers",
+    "saving",
+    "set_num_threads",
+    "show_config",
+    "utils",
+]
 
 
 def set_num_threads(threads: int) -> None:

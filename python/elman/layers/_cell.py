@@ -178,11 +178,10 @@ class BuiltinCell(Layer):
         """The compiled kernel for the present activations, or None when they need Python."""
         functions = self._activations()
         if functions != self._fused_for:
-            names = [kernel_name(function) for function in functions]
+            names = [name for name in map(kernel_name, functions) if name is not None]
+            known, kind = len(names) == len(functions), self._kernel_kind()
             self._fused_kernel = (
-                None
-                if None in names
-                else core.FusedCell(self._kernel_kind(), self.units, names[0], names[-1])
+                core.FusedCell(kind, self.units, names[0], names[-1]) if known else None
             )
             self._fused_for = functions
         return self._fused_kernel

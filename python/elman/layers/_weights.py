@@ -83,7 +83,7 @@ class WeightHolder:
                 where, f"initializer of {name}", f"values of shape {sizes}", start.shape
             )
             raise ValueError(text)
-        variable = Variable(start, trainable=trainable, name=name)
+        variable: Any = Variable(start, trainable=trainable, name=name)
         variable.path = _context.path(name)
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
