@@ -52,9 +52,9 @@ def test_weights_reach_weighted_metrics_only():
     weight = np.where(LABELS == 0, 2.0, 0.0)
     right = np.asarray(model(X)).argmax(1) == LABELS
     logs = model.evaluate(X, LABELS, sample_weight=weight, verbose=0, return_dict=True)
-    assert list(logs) == ["loss", "accuracy", "accuracy_1"]
+    assert list(logs) == ["loss", "accuracy", "weighted_accuracy"]
     assert logs["accuracy"] == pytest.approx(right.mean())
-    assert logs["accuracy_1"] == pytest.approx((right * weight).sum() / weight.sum())
+    assert logs["weighted_accuracy"] == pytest.approx((right * weight).sum() / weight.sum())
 
 
 def test_masks_weight_the_loss():
@@ -237,6 +237,30 @@ def test_own_steps():
     history = model.fit(np.array([[1.0, 2.0]]), np.array([[1.0]]), epochs=2, verbose=0)
     assert history.history == {"own": pytest.approx([4.0, 0.16])}
     assert model.evaluate([[1.0, 2.0]], [[1.0]], verbose=0) == pytest.approx(0.0064, rel=1e-4)
+
+
+def test_one_number_per_sample():
+    """An output (N,) is a column, not one sample of N features."""
+
+    class Flat(elman.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x)[:, 0]
+
+    model = Flat()
+    model.compile("sgd", "mse", metrics=["mae"], weighted_metrics=["mse"])
+    weight = np.arange(N) / 5
+    logs = model.evaluate(
+        X, Y[:, 0], batch_size=4, sample_weight=weight, verbose=0, return_dict=True
+    )
+    error = model.predict(X, verbose=0) - Y[:, 0]
+    assert error.shape == (N,)
+    assert logs["loss"] == pytest.approx((error**2 * weight).mean(), rel=1e-5)
+    assert logs["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
+    assert logs["mse"] == pytest.approx((error**2 * weight).sum() / weight.sum(), rel=1e-5)
 
 
 def test_compile_and_its_names():

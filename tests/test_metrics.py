@@ -39,6 +39,8 @@ def top_k(k):
 # metric, targets, predictions, value per sample
 MEANS = [
     ("MeanSquaredError", {}, REAL, GUESS, ((REAL - GUESS) ** 2).mean(1)),
+    ("MeanSquaredError", {}, REAL[:, 0], GUESS[:, 0], (REAL - GUESS)[:, 0] ** 2),
+    ("BinaryAccuracy", {}, BITS, CHANCE, (CHANCE > 0.5) == BITS),
     ("MeanAbsoluteError", {}, REAL, GUESS, np.abs(REAL - GUESS).mean(1)),
     ("Accuracy", {}, IDS, SCORES.argmax(1), SCORES.argmax(1) == IDS),
     ("BinaryAccuracy", {}, BITS, CHANCE[:, None], (CHANCE > 0.5) == BITS),

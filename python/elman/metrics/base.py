@@ -12,6 +12,12 @@ from elman._names import snake_case, unique_name
 from elman._tensors import as_float, as_tensor
 from elman.losses.reduction import combine_weights
 
+# Functions that average over the last axis.
+_OVER_LAST_AXIS = frozenset({
+    "mean_squared_error", "mean_absolute_error", "binary_accuracy", "binary_crossentropy",
+    "huber", "poisson",
+})  # fmt: skip
+
 
 class Metric:
     """Base class; a subclass writes `update_state`, `result` and `reset_state`.
@@ -154,6 +160,9 @@ class MeanMetricWrapper(_Reduction):
         if not self._takes_anything:
             y_pred = as_float(y_pred)
             y_true = as_tensor(y_true, y_pred.dtype)
+        elif np.ndim(y_pred) == 1 and self.fn.__name__ in _OVER_LAST_AXIS:
+            # One number per sample: without a last axis the mean would run over the samples.
+            y_pred = np.asarray(y_pred)[:, None]
         values = np.asarray(self.fn(y_true, y_pred, **self.options))
         self._accumulate(values, sample_weight, mask)
 

@@ -99,6 +99,8 @@ class Objective:
             zip(outputs, targets, self._split(y_pred), strict=True)
         ):
             plain, weighted = chosen["metrics"][i], chosen["weighted_metrics"][i]
+            if pred.ndim == 1:
+                pred = core.expand_dims(pred, -1)
             output.make_metrics(plain, weighted, target, pred)
         self._outputs = outputs
 
@@ -187,6 +189,8 @@ class Objective:
         ):
             if target is None or not (output.metrics or output.weighted):
                 continue
+            if pred.ndim == 1:
+                pred = core.expand_dims(pred, -1)
             for metric in output.metrics:
                 metric.update_state(target, pred)
             for metric in output.weighted:
@@ -211,8 +215,12 @@ class Objective:
             if several and output.loss is not None:
                 logs[output.tracker.name] = output.tracker.result()
         for output in self._outputs or ():
-            for metric in [*output.metrics, *output.weighted]:
-                name = f"{output.name}_{metric.name}" if several else metric.name
+            front = f"{output.name}_" if several else ""
+            for metric in output.metrics:
+                logs[_free(f"{front}{metric.name}", logs)] = metric.result()
+            for metric in output.weighted:
+                name = f"{front}{metric.name}"
+                name = f"{front}weighted_{metric.name}" if name in logs else name
                 logs[_free(name, logs)] = metric.result()
         return logs
 
