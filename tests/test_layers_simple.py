@@ -28,6 +28,17 @@ def test_dense():
     np.testing.assert_allclose(softmax.sum(-1), 1, rtol=1e-6)
 
 
+def test_a_list_of_arrays_is_one_input():
+    rows = [np.array([1.0, 2.0]), np.array([3.0, 4.0])]
+    layer = Dense(3, weights=[W, B])
+    close(layer(rows), [[5.5, 2, -1.5], [11.5, 4, -3.5]])
+    close(layer([[1, 2], [3, 4]]), [[5.5, 2, -1.5], [11.5, 4, -3.5]])
+    row = elman.Variable(np.float32([1, 2]))
+    with elman.GradientTape() as tape:
+        total = K.sum(layer([row, row]))
+    close(tape.gradient(total, row), [0, 6])
+
+
 def test_dense_shapes_and_counts():
     first, second = Dense(32), Dense(32)
     x = first(elman.Input((16,)))

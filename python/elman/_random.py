@@ -8,7 +8,9 @@ weight or of a dropout mask takes the next value, and `elman.utils.set_random_se
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
+
+_MASK = 2**63 - 1
 
 
 class Stream:
@@ -20,21 +22,17 @@ class Stream:
     __slots__ = ("_counter", "seed")
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = secrets.randbits(63) if seed is None else int(seed) & (2**63 - 1)
+        self.seed = (
+            int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else int(seed) & _MASK
+        )
         self._counter = itertools.count()
 
     def next_key(self) -> tuple[int, int]:
         """(seed, counter) for one draw; the counter rises by one per call, from any thread."""
         return self.seed, next(self._counter)
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Stream:
-        """A copy continues with the same next key as the original."""
-        seed, position = self.__getstate__()
-        copy = Stream(seed)
-        copy._counter = itertools.count(position)
-        return copy
-
     def __getstate__(self) -> tuple[int, int]:
+        """Seed and next counter: a copy or an unpickled stream continues with the same keys."""
         position = next(self._counter)
         self._counter = itertools.count(position)
         return self.seed, position

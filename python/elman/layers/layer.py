@@ -6,14 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
-
 from elman import _context, _names, _serialization, _settings
 from elman._backend import core
 from elman._errors import fail_text, shape_text
 from elman._signatures import parameters_of
 from elman._symbolic import SymbolicTensor, is_symbolic, record_call
-from elman._tensors import Tensor, Variable, as_shape, as_tensor, is_array, mask_of, with_mask
+from elman._tensors import Tensor, as_shape, as_tensor, is_array, mask_of, with_mask
 from elman.layers import _checks, _options
 from elman.layers._infer import infer_output_shape
 from elman.layers._options import Option, named
@@ -254,14 +252,13 @@ class Layer(WeightHolder):
 
     def _cast(self, x: Any) -> Any:
         """Arrays as tensors of the layer's type; lists and dicts of them keep their form."""
-        kind = type(x)
-        if kind is not Tensor and kind is not np.ndarray and kind is not Variable:
-            if isinstance(x, dict):
-                return {key: self._cast(item) for key, item in x.items()}
-            if isinstance(x, (list, tuple)) and any(map(is_array, x)):
-                return [self._cast(item) for item in x]
+        listed = isinstance(x, (list, tuple)) and any(map(is_array, x))
+        if not self._leaf and isinstance(x, dict):
+            return {key: self._cast(item) for key, item in x.items()}
+        if not self._leaf and listed:
+            return [self._cast(item) for item in x]
         try:
-            x = as_tensor(x)
+            x = core.stack([as_tensor(item) for item in x], 0) if listed else as_tensor(x)
         except (TypeError, ValueError) as error:
             what = f"[{type(self).__name__}.call] x: {error} (layer {self.name!r})"
             raise type(error)(what) from None

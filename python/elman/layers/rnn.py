@@ -8,7 +8,7 @@ from typing import Any
 
 from elman._backend import core
 from elman._symbolic import is_symbolic
-from elman._tensors import Tensor, as_tensor, is_array
+from elman._tensors import Tensor, is_array
 from elman.layers import _checks
 from elman.layers._loop import Loop, as_mask, checked_states, flatten
 from elman.layers._options import REQUIRED, Option, named
@@ -241,7 +241,7 @@ class RNN(Layer):
         if mask is not None:
             mask = as_mask(mask, inputs, f"{type(self).__name__}.call")
         if constants is not None:
-            constants = [as_tensor(constant) for constant in constants]
+            constants = [self._cast(constant) for constant in constants]
         states = None
         if initial_state is not None:
             states = self._checked(initial_state, inputs.shape[0], "call", "initial_state")
