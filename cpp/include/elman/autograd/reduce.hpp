@@ -17,7 +17,7 @@ namespace elman::detail {
 // added in order; the leaves are added as a balanced tree. The tree depends on count alone, so any
 // number of threads gives the same bits, and the error grows with kLeaf + log2(count).
 inline constexpr Index kLeaf = 256;
-inline constexpr Index kLanes = 32;    // independent accumulators of a contiguous leaf
+inline constexpr Index kLeafLanes = 32;    // independent accumulators of a contiguous leaf
 inline constexpr Index kColumns = 256;  // columns summed together: 2 KiB of accumulators
 
 struct SumOp {
@@ -72,11 +72,11 @@ struct MinOp {
 
 template <class Op, class T>
 T reduce_leaf(const T* x, Index n) {
-  std::array<T, kLanes> lanes;
+  std::array<T, kLeafLanes> lanes;
   lanes.fill(Op::template start<T>());
   Index i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (Index l = 0; l < kLanes; ++l) {
+  for (; i + kLeafLanes <= n; i += kLeafLanes) {
+    for (Index l = 0; l < kLeafLanes; ++l) {
       lanes[static_cast<std::size_t>(l)] =
           Op::template apply<T>(lanes[static_cast<std::size_t>(l)], x[i + l]);
     }
@@ -85,7 +85,7 @@ T reduce_leaf(const T* x, Index n) {
     lanes[static_cast<std::size_t>(l)] =
         Op::template apply<T>(lanes[static_cast<std::size_t>(l)], x[i + l]);
   }
-  for (std::size_t width = kLanes / 2; width > 0; width /= 2) {
+  for (std::size_t width = kLeafLanes / 2; width > 0; width /= 2) {
     for (std::size_t l = 0; l < width; ++l) {
       lanes[l] = Op::template apply<T>(lanes[l], lanes[l + width]);
     }
