@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,10 @@ class Loop(NamedTuple):
     return_sequences: bool = False
     go_backwards: bool = False
     zero_output_for_mask: bool = False
+
+
+# All of them, by their flags: making one takes longer than finding one.
+LOOPS = {flags: Loop(*flags) for flags in itertools.product((False, True), repeat=3)}
 
 
 def flatten(states: Any) -> list[Any]:

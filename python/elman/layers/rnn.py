@@ -10,7 +10,7 @@ from elman._backend import core
 from elman._symbolic import is_symbolic
 from elman._tensors import Tensor, is_array
 from elman.layers import _checks
-from elman.layers._loop import Loop, as_mask, checked_states, flatten
+from elman.layers._loop import LOOPS, as_mask, checked_states, flatten
 from elman.layers._options import REQUIRED, Option, named
 from elman.layers._run import (
     check_cell,
@@ -169,38 +169,36 @@ class RNN(Layer):
 
     # -- calling --------------------------------------------------------------------------------
 
-    def __call__(
-        self,
-        inputs: Any,
-        initial_state: Any = None,
-        constants: Any = None,
-        *,
-        mask: Any = None,
-        training: Any = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Run over inputs [N, T, F], from `initial_state`, with the same `constants` every step.
-
-        `layer([x, state, ...])` gives the states in one list with the input.
-        """
+    def _call_checked(self, inputs: Any, args: Any, kwargs: Any, mask: Any, training: Any) -> Any:
+        """`layer(x, initial_state, constants)`, or the states in one list with the input."""
+        names = ("initial_state", "constants")
+        if len(args) > len(names):
+            where = f"{type(self).__name__}.call"
+            raise TypeError(
+                f"[{where}] expected x, initial_state and constants, got {1 + len(args)}"
+            )
+        kwargs.update(zip(names, args, strict=False))
+        initial_state, constants = (kwargs.pop(name, None) for name in names)
         if isinstance(inputs, (list, tuple)) and any(map(_is_input, inputs)):
             inputs, initial_state, constants = self._split(list(inputs), initial_state, constants)
-        if initial_state is None and constants is None:
-            return super().__call__(inputs, mask=mask, training=training, **kwargs)
-        self._check_mixture(inputs, initial_state, constants)
+        if initial_state is not None or constants is not None:
+            self._check_mixture(inputs, initial_state, constants)
         if constants is not None:
-            constants = list(constants) if isinstance(constants, (list, tuple)) else [constants]
-            self._constants_count = len(constants)
-            if not takes_constants(self.cell):
-                name = type(self.cell).__name__
-                raise ValueError(
-                    f"[{type(self).__name__}.call] constants: expected a cell whose call takes "
-                    f"constants, got {name} without that parameter"
-                )
-            kwargs["constants"] = constants
+            kwargs["constants"] = self._checked_constants(constants)
         if initial_state is not None:
             kwargs["initial_state"] = initial_state
-        return super().__call__(inputs, mask=mask, training=training, **kwargs)
+        return super()._call_checked(inputs, (), kwargs, mask, training)
+
+    def _checked_constants(self, constants: Any) -> list[Any]:
+        constants = list(constants) if isinstance(constants, (list, tuple)) else [constants]
+        self._constants_count = len(constants)
+        if not takes_constants(self.cell):
+            where, name = f"{type(self).__name__}.call", type(self.cell).__name__
+            raise ValueError(
+                f"[{where}] constants: expected a cell whose call takes constants, "
+                f"got {name} without that parameter"
+            )
+        return constants
 
     def _split(self, parts: list[Any], initial_state: Any, constants: Any) -> tuple[Any, ...]:
         """[x, state, ..., constant, ...] taken apart; keyword arguments go first."""
@@ -247,7 +245,7 @@ class RNN(Layer):
             states = self._checked(initial_state, inputs.shape[0], "call", "initial_state")
         elif self.stateful:
             states = self._continued(inputs.shape)
-        loop = Loop(self.return_sequences, self.go_backwards, self.zero_output_for_mask)
+        loop = LOOPS[self.return_sequences, self.go_backwards, self.zero_output_for_mask]
         output, states = run_cell(self.cell, inputs, states, mask, constants, bool(training), loop)
         if self.stateful:
             self._carried = [core.stop_gradient(state) for state in states]

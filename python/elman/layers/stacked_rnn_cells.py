@@ -159,9 +159,7 @@ class StackedRNNCells(Layer):
         per_cell, last = self._per_cell(states), len(self.cells) - 1
         new_states = []
         for index, (cell, own) in enumerate(zip(self.cells, per_cell, strict=True)):
-            own_loop = Loop(loop.return_sequences, loop.go_backwards, loop.zero_output_for_mask)
-            if index < last:
-                own_loop = Loop(True, loop.go_backwards)
+            own_loop = Loop(True, loop.go_backwards) if index < last else loop
             given = constants if takes_constants(cell) else None
             x, new = run_cell(cell, x, own, mask, given, training, own_loop)
             new_states.append(list(new))
