@@ -8,4 +8,15 @@ NB_MODULE(ELMAN_MODULE_NAME, m) {
   m.attr("__name__") = "elman._core";
   m.doc() = "The C++ core of elman. Private: use the elman package.";
   bind_config(m);
+  bind_tensor(m);
+  bind_tape(m);
+  bind_arithmetic(m);
+  bind_unary(m);
+  bind_reduce(m);
+  bind_shape(m);
+  bind_index_functions(m);
+  bind_layers(m);
+  bind_random(m);
+  bind_optimizers(m);
+  bind_recurrent(m);
 }

@@ -8,29 +8,6 @@
 
 namespace elman::bptt {
 
-namespace detail {
-
-/// Sums the rows of dz into bias gradients, 256 rows at a time (a long float sum loses digits).
-template <class T>
-inline void add_column_sums(const T* dz, Index stride, Index rows, Index columns, T* out) {
-  parallel_for(double(rows) * double(columns), (columns + 63) / 64, [&](Index first, Index last) {
-    alignas(64) T partial[64];
-    for (Index block = first; block < last; ++block) {
-      const Index j0 = block * 64, width = std::min<Index>(64, columns - j0);
-      for (Index i0 = 0; i0 < rows; i0 += 256) {
-        std::fill_n(partial, 64, T(0));
-        for (Index i = i0; i < std::min(rows, i0 + 256); ++i) {
-          const T* row = dz + i * stride + j0;
-          for (Index j = 0; j < width; ++j) partial[j] += row[j];
-        }
-        for (Index j = 0; j < width; ++j) out[j0 + j] += partial[j];
-      }
-    }
-  });
-}
-
-}  // namespace detail
-
 /// The large products after the reverse loop. dz = saved.slots, by input time.
 template <class T, class Cell>
 class WeightGradients {
@@ -143,7 +120,7 @@ class WeightGradients {
     const Dims& d = in_.dims;
     T* sums = kernels::thread_scratch<T, 4>(step_);
     std::fill_n(sums, step_, T(0));
-    detail::add_column_sums(saved_.slots, step_, d.batch * d.time, step_, sums);
+    kernels::add_column_sums(saved_.slots, step_, d.batch * d.time, step_, sums);
     const auto add = [&](int slot, int gate, T* row) {
       for (Index j = 0; j < d.units; ++j) row[gate * d.units + j] += sums[slot * hp_ + j];
     };

@@ -76,13 +76,13 @@ struct RandomKey {
 namespace detail {
 
 /// Blocks that are made together, in the lanes of vectors.
-inline constexpr Index kLanes = 64;
+inline constexpr Index kPhiloxLanes = 64;
 
-/// The 4 * kLanes words of the blocks first, first + 1, ... in their order.
+/// The 4 * kPhiloxLanes words of the blocks first, first + 1, ... in their order.
 inline void philox_words(const RandomKey& key, Index first, std::uint32_t* words) noexcept {
-  alignas(kAlignment) std::array<std::uint32_t, 4 * kLanes> planes;
+  alignas(kAlignment) std::array<std::uint32_t, 4 * kPhiloxLanes> planes;
   std::uint32_t* plane = planes.data();
-  for (Index i = 0; i < kLanes; ++i) {
+  for (Index i = 0; i < kPhiloxLanes; ++i) {
     const auto block = static_cast<std::uint64_t>(first + i);
     std::uint32_t a = Philox::low(block);
     std::uint32_t b = Philox::high(block);
@@ -90,12 +90,12 @@ inline void philox_words(const RandomKey& key, Index first, std::uint32_t* words
     std::uint32_t d = Philox::high(key.counter);
     Philox::rounds(a, b, c, d, Philox::low(key.seed), Philox::high(key.seed));
     plane[i] = a;
-    plane[kLanes + i] = b;
-    plane[2 * kLanes + i] = c;
-    plane[3 * kLanes + i] = d;
+    plane[kPhiloxLanes + i] = b;
+    plane[2 * kPhiloxLanes + i] = c;
+    plane[3 * kPhiloxLanes + i] = d;
   }
-  for (Index i = 0; i < kLanes; ++i) {
-    for (Index word = 0; word < 4; ++word) words[4 * i + word] = plane[word * kLanes + i];
+  for (Index i = 0; i < kPhiloxLanes; ++i) {
+    for (Index word = 0; word < 4; ++word) words[4 * i + word] = plane[word * kPhiloxLanes + i];
   }
 }
 
@@ -160,14 +160,14 @@ template <class T>
 /// spread over the threads.
 template <class T, class Convert>
 void fill_groups(const RandomKey& key, T* out, Index n, Convert&& convert) {
-  constexpr Index kGroup = 4 * kLanes / kWords<T>;
+  constexpr Index kGroup = 4 * kPhiloxLanes / kWords<T>;
   const Index groups = (n + kGroup - 1) / kGroup;
   constexpr double kFlopsPerGroup = 4000;
   parallel_for(kFlopsPerGroup * static_cast<double>(groups), groups, [&](Index begin, Index end) {
-    alignas(kAlignment) std::array<std::uint32_t, 4 * kLanes> words;
+    alignas(kAlignment) std::array<std::uint32_t, 4 * kPhiloxLanes> words;
     alignas(kAlignment) std::array<T, kGroup> values;
     for (Index g = begin; g < end; ++g) {
-      philox_words(key, g * kLanes, words.data());
+      philox_words(key, g * kPhiloxLanes, words.data());
       convert(words.data(), values.data(), kGroup);
       std::copy_n(values.data(), std::min(kGroup, n - g * kGroup), out + g * kGroup);
     }

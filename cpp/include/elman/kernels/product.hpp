@@ -272,6 +272,26 @@ inline void product_packed(Index rows, Index columns, Index depth, const T* a, I
   });
 }
 
+/// out[j] += sum over rows of a[row, j]: a bias gradient. 256 rows at a time, as a long float sum
+/// loses digits; bit-equal at any thread count.
+template <class T>
+inline void add_column_sums(const T* a, Index stride, Index rows, Index columns, T* out) {
+  parallel_for(double(rows) * double(columns), (columns + 63) / 64, [&](Index first, Index last) {
+    alignas(64) T partial[64];
+    for (Index block = first; block < last; ++block) {
+      const Index j0 = block * 64, width = std::min<Index>(64, columns - j0);
+      for (Index i0 = 0; i0 < rows; i0 += 256) {
+        std::fill_n(partial, 64, T(0));
+        for (Index i = i0; i < std::min(rows, i0 + 256); ++i) {
+          const T* row = a + i * stride + j0;
+          for (Index j = 0; j < width; ++j) partial[j] += row[j];
+        }
+        for (Index j = 0; j < width; ++j) out[j0 + j] += partial[j];
+      }
+    }
+  });
+}
+
 }  // namespace kernels
 
 /// C[M,N] (+)= op(A) op(B), op transposes where trans_* is set.
