@@ -108,7 +108,7 @@ def test_a_hostile_file_does_not_fill_memory(tmp_path):
     """Names and shapes are refused before any data is read."""
     path = tmp_path / "bomb.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        size = 1 << 28
+        size = 1 << 26
         with archive.open("dense/kernel.npy", "w", force_zip64=True) as file:
             np.lib.format.write_array_header_1_0(
                 file, {"descr": "<f4", "fortran_order": False, "shape": (size // 4,)}
@@ -118,7 +118,7 @@ def test_a_hostile_file_does_not_fill_memory(tmp_path):
     assert path.stat().st_size < 1 << 20
     model = elman.Sequential([layers.Dense(1, use_bias=False, input_shape=(2,))])
     with pytest.raises(
-        ValueError, match=r"'dense/kernel': expected shape \(2, 1\), got \(67108864,"
+        ValueError, match=r"'dense/kernel': expected shape \(2, 1\), got \(16777216,"
     ):
         model.load_weights(path)
 

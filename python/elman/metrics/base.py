@@ -83,7 +83,7 @@ class _Reduction(Metric):
     def _accumulate(self, values: np.ndarray, sample_weight: Any, mask: Any = None) -> None:
         if sample_weight is None and mask is None:
             if values.dtype == bool:
-                self.total += np.count_nonzero(values)
+                self.total += int(np.count_nonzero(values))
             else:
                 self.total += float(np.sum(values, dtype=np.float64))
             self.count += values.size

@@ -18,11 +18,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     `path`, so a crash or a full disk leaves the previous file untouched.
 
     Example:
-        >>> import os, tempfile
-        >>> name = os.path.join(tempfile.mkdtemp(), "a.bin")
+        >>> import pathlib, tempfile
+        >>> name = pathlib.Path(tempfile.mkdtemp(), "a.bin")
         >>> with atomic_write(name) as f:
         ...     _ = f.write(b"hello")
-        >>> open(name, "rb").read()
+        >>> name.read_bytes()
         b'hello'
     """
     # A rename would replace a symbolic link itself; the file it points to is meant.
