@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
+import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -261,6 +264,56 @@ def test_one_number_per_sample():
     assert logs["loss"] == pytest.approx((error**2 * weight).mean(), rel=1e-5)
     assert logs["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
     assert logs["mse"] == pytest.approx((error**2 * weight).sum() / weight.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_go_on_like_the_original(copied):
+    """Also the moments of the optimizer, and what it leaves out of the decay."""
+    model = elman.Sequential([layers.LSTM(3, input_shape=(4, 2)), layers.Dense(1)])
+    model.compile(elman.optimizers.AdamW(0.1, weight_decay=0.5), "mse", metrics=["mae"])
+    model.optimizer.exclude_from_weight_decay(model.layers[1].weights)
+    x, y = RNG.normal(size=(8, 4, 2)), RNG.normal(size=(8, 1))
+    model.fit(x, y, epochs=3, verbose=0)
+    twin = copied(model)
+    before = model.get_weights()
+    for _ in range(2):
+        assert twin.train_on_batch(x, y) == model.train_on_batch(x, y)
+    for a, b, old in zip(model.get_weights(), twin.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert (a != old).any()
+
+
+def test_losses_that_only_layers_add():
+    class Penalty(layers.Layer):
+        def build(self, input_shape):
+            self.scale = self.add_weight("scale", (3,), initializer="ones")
+
+        def call(self, x):
+            self.add_loss(elman.backend.sum(self.scale * self.scale))
+            return x
+
+    model = elman.Sequential([Penalty(input_shape=(3,))])
+    model.compile(elman.optimizers.SGD(0.1))
+    history = model.fit(np.ones((4, 3)), epochs=2, verbose=0)
+    assert history.history["loss"] == pytest.approx([3.0, 3 * 0.8**2])
+
+
+def test_several_threads_share_a_model():
+    model = elman.Sequential([layers.LSTM(8, input_shape=(10, 4)), layers.Dense(3)])
+    x = RNG.normal(size=(200, 10, 4)).astype("float32")
+    expected, found = model.predict(x, verbose=0), []
+
+    def work():
+        for _ in range(10):
+            found.append((model.predict(x, verbose=0) == expected).all())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 40
+    assert all(found)
 
 
 def test_compile_and_its_names():

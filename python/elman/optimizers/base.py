@@ -72,7 +72,7 @@ class Optimizer:
         self._known: dict[int, Any] = {}  # keeps the variables alive, so that ids stay unique
         self._slots: dict[int, tuple[Any, ...]] = {}
         self._extra: list[Any] = []
-        self._no_decay: set[int] = set()
+        self._no_decay: dict[int, Any] = {}
         self._no_decay_names: tuple[str, ...] = ()
 
     def _start_rate(self, value: Any) -> None:
@@ -117,8 +117,23 @@ class Optimizer:
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
         """No weight decay for these variables, and for those whose name contains such a text."""
-        self._no_decay.update(id(variable) for variable in var_list or ())
+        self._no_decay.update({id(variable): variable for variable in var_list or ()})
         self._no_decay_names += tuple(var_names or ())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: what is filed under the id of a variable, without the ids."""
+        state = dict(self.__dict__)
+        state["_slots"] = [self._slots.get(key) for key in self._known]
+        for name in ("_known", "_no_decay"):
+            state[name] = list(state[name].values())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        slots = zip(state["_known"], state["_slots"], strict=True)
+        self._slots = {id(variable): kept for variable, kept in slots if kept is not None}
+        for name in ("_known", "_no_decay"):
+            setattr(self, name, {id(variable): variable for variable in state[name]})
 
     def build(self, variables: Iterable[Any]) -> None:
         """Make the slots of variables not seen before; `apply` calls it."""
