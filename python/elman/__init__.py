@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from elman._backend import core as _core
+from elman._backend import core as _native
 
 if TYPE_CHECKING:
     from elman import activations as activations
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from elman.models import Model as Model
     from elman.models import Sequential as Sequential
 else:
-    Tensor = _core.Tensor
-    Variable = _core.Variable
+    Tensor = _native.Tensor
+    Variable = _native.Variable
 
-__version__: str = _core.config()["version"]
+__version__: str = _native.config()["version"]
 
 _MODULES = frozenset({
     "activations", "backend", "callbacks", "constraints", "initializers", "layers", "legacy",
@@ -93,12 +93,12 @@ def set_num_threads(threads: int) -> None:
     Raises:
         ValueError: threads is less than 1.
     """
-    _core.set_num_threads(threads)
+    _native.set_num_threads(threads)
 
 
 def get_num_threads() -> int:
     """How many threads a kernel may use, the calling one included."""
-    return _core.get_num_threads()
+    return _native.get_num_threads()
 
 
 def __getattr__(name: str) -> Any:

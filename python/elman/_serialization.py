@@ -8,12 +8,11 @@ registered objects, the module's own names, then classes that the running progra
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from elman._errors import fail_text, unknown_text
+from elman._errors import unknown_text
 
 _T = TypeVar("_T")
 _registered: dict[str, Any] = {}
@@ -106,31 +105,6 @@ def deserialize_object(
         with custom_object_scope(custom_objects):
             return from_config(dict(inner or {}))
     return from_config(dict(inner or {}))
-
-
-def get_object(
-    identifier: Any,
-    known: Mapping[str, Any],
-    kind: str,
-    custom_objects: Mapping[str, Any] | None = None,
-) -> Any:
-    """The `get` of initializers, regularizers and constraints: a name, config, class or callable.
-
-    Errors: ValueError for an unknown name or anything else.
-    """
-    where = f"{kind}s.get"
-    if isinstance(identifier, str):
-        identifier_name, identifier = identifier, find(identifier, known, custom_objects)
-        if not callable(identifier):
-            raise ValueError(unknown_text(where, kind, identifier_name, known))
-    if isinstance(identifier, Mapping):
-        return deserialize_object(identifier, known, custom_objects, where, kind)
-    if isinstance(identifier, (type, functools.partial)):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    expected = f"a name, a config, an object or a callable as {kind}"
-    raise ValueError(fail_text(where, "identifier", expected, repr(identifier)))
 
 
 def serialize_or_name(obj: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from elman import _serialization
 from elman._backend import core
+from elman._lookup import lookup
 from elman._names import snake_case
 from elman._settings import epsilon
 from elman._tensors import as_float
@@ -118,7 +119,7 @@ def get(
     """
     if identifier is None:
         return None
-    return _serialization.get_object(identifier, _BY_NAME, "constraint", custom_objects)
+    return lookup(identifier, _BY_NAME, "constraints.get", "constraint", custom_objects)
 
 
 serialize = _serialization.serialize_or_name

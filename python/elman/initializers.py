@@ -20,6 +20,7 @@ import numpy as np
 from elman import _random, _serialization, _settings
 from elman._backend import core
 from elman._errors import fail_text
+from elman._lookup import lookup
 from elman._names import snake_case
 
 # Standard deviation of a unit normal that is cut at two standard deviations.
@@ -154,8 +155,8 @@ class Orthogonal(_Random):
             raise ValueError(fail_text("Orthogonal", "shape", "two or more axes", shape))
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
-        draws = core.random_normal(tall, 0.0, 1.0, "float64", *self._key()).numpy()
-        q, r = np.linalg.qr(draws)
+        draws = core.random_normal(tall, 0.0, 1.0, "float64", *self._key())
+        q, r = np.linalg.qr(np.asarray(draws))
         q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # the sign makes the distribution uniform
         q = q if rows >= columns else q.T
         values = (self.gain * q).reshape(shape).astype(dtype or _settings.floatx())
@@ -292,7 +293,7 @@ def get(identifier: Any, custom_objects: Mapping[str, Any] | None = None) -> Cal
 
     Errors: ValueError for an unknown name or anything else.
     """
-    return _serialization.get_object(identifier, _BY_NAME, "initializer", custom_objects)
+    return lookup(identifier, _BY_NAME, "initializers.get", "initializer", custom_objects)
 
 
 serialize = _serialization.serialize_or_name

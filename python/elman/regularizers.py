@@ -10,13 +10,13 @@ Source: Keras 2 `regularizers` ('l1_l2' has both factors 0.01, the class L1L2 ha
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from elman import _serialization
 from elman._backend import core
 from elman._errors import fail_text
+from elman._lookup import lookup
 from elman._tensors import as_float
 
 
@@ -105,7 +105,7 @@ _BY_NAME: dict[str, Any] = {
     "L1": L1,
     "L2": L2,
     "L1L2": L1L2,
-    "l1_l2": functools.partial(L1L2, 0.01, 0.01),
+    "l1_l2": L1L2(0.01, 0.01),
 }
 
 
@@ -118,7 +118,7 @@ def get(
     """
     if identifier is None:
         return None
-    return _serialization.get_object(identifier, _BY_NAME, "regularizer", custom_objects)
+    return lookup(identifier, _BY_NAME, "regularizers.get", "regularizer", custom_objects)
 
 
 serialize = _serialization.serialize_or_name

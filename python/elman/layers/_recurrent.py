@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar
 
 from elman._names import snake_case
@@ -35,6 +36,16 @@ def _composed(cell: type[BuiltinCell]) -> dict[str, Option]:
     return {**options, **flags, **late}
 
 
+def _show_signature(function: Any) -> None:
+    """The arguments that Keras 2.0 documents for Recurrent, which it never takes itself."""
+    flags = ("return_sequences", "go_backwards", "stateful", "unroll")
+    place = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, place, default=False) for name in flags]
+    parameters.insert(0, inspect.Parameter("self", place))
+    parameters.append(inspect.Parameter("implementation", place, default=0))
+    function.__signature__ = inspect.Signature(parameters)
+
+
 class Recurrent(RNN):
     """Abstract base of SimpleRNN, GRU and LSTM.
 
@@ -46,15 +57,7 @@ class Recurrent(RNN):
 
     _cell_class: ClassVar[type[BuiltinCell]]
 
-    def __init__(
-        self,
-        return_sequences: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        implementation: int = 0,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("[Recurrent] is abstract; use SimpleRNN, GRU, LSTM, or RNN with a cell")
 
     def __init_subclass__(cls, *, cell: type[BuiltinCell] | None = None, **kwargs: Any) -> None:
@@ -75,3 +78,6 @@ class Recurrent(RNN):
         name = snake_case(cell_class.__name__)
         cell = cell_class(**of_cell, name=name, dtype=base["dtype"])
         super()._start({"cell": cell, **values}, base)
+
+
+_show_signature(Recurrent.__init__)
