@@ -98,12 +98,18 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Index blocks, Epilogu
       tile.out_row = width * kS * kW;
       tile.out_block = kS * kW;
       tile.out_slot = kW;
+      // x before h, whatever the operands' form: the order of a sum is part of its bits.
+      if (p.x.gate != 0) {
+        kernels::run_tile<T, Gates>(height, width, tile);  // sums = init
+        detail::add_per_gate<T, Gates>(p.x, 0, row, height, block, width, sums);
+        tile.init = sums;
+        tile.init_row = tile.out_row;
+        tile.init_block = tile.out_block;
+        tile.init_slot = tile.out_slot;
+      }
       detail::set_operand<T, Gates>(p.x, row, block, tile.x);
       detail::set_operand<T, Gates>(p.h, row, block, tile.h);
       kernels::run_tile<T, Gates>(height, width, tile);
-      if (p.x.gate != 0) {
-        detail::add_per_gate<T, Gates>(p.x, 0, row, height, block, width, sums);
-      }
       if (p.h.gate != 0) {
         detail::add_per_gate<T, Gates>(p.h, Gates::kFirstH, row, height, block, width, sums);
       }
