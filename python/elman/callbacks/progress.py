@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -100,17 +101,23 @@ class Progress:
     def end(self, logs: Logs) -> None:
         """Show the results."""
         seconds = time.perf_counter() - self._begin
-        if self._bar is not None:
-            if self._keeps:
-                if self._bar.total is None:
-                    self._bar.total = self._step
-                self._draw(logs)
-            self.close()
-            if self._keeps:
-                return
-        if not self._quiet_end:
+        stays = self._bar is not None and self._keeps and self._finish_bar(logs)
+        self.close()
+        if not stays and not self._quiet_end:
             tail = f" - {format_logs(logs)}" if logs else ""
             print(f"{self._title} - {seconds:.1f}s{tail}", flush=True)
+
+    def _finish_bar(self, logs: Logs) -> bool:
+        """Draw the results beside the bar, or remove it when the line is too long for both."""
+        bar = self._bar
+        bar.total = self._step if bar.total is None else bar.total
+        bar.set_postfix_str(format_logs(logs), refresh=False)
+        bar.n = self._step
+        whole = bar.format_meter(**{**bar.format_dict, "ncols": None})
+        bar.leave = bar.ncols is None or len(whole) <= bar.ncols
+        if bar.leave:
+            bar.refresh()
+        return bar.leave
 
     def close(self) -> None:
         """Finish drawing, also after an error."""
@@ -120,8 +127,18 @@ class Progress:
             self._bar = None
 
 
+def _width(stream: Any) -> int | None:
+    """Columns of a terminal, one left free; None (no limit) for what only resembles one."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        return None
+    return (columns or 80) - 1  # some terminals say 0
+
+
 def _bar(title: str, total: int | None, stream: Any, keeps: bool) -> Any:
-    if in_notebook():
+    notebook = in_notebook()
+    if notebook:
         from tqdm.auto import tqdm
     else:
         from tqdm import tqdm
@@ -130,15 +147,16 @@ def _bar(title: str, total: int | None, stream: Any, keeps: bool) -> Any:
         # No watching thread: bars are short-lived and a program that forks should not have one.
         monitor_interval = 0
 
+    known = "{desc}: {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}]{postfix}"
+    form = known if total is not None else "{desc}: {n_fmt} [{elapsed}]{postfix}"
     return Bar(
         desc=title,
         total=total,
         file=stream,
         leave=keeps,
-        dynamic_ncols=True,
-        bar_format="{desc}: {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} [{elapsed}]{postfix}"
-        if total is not None
-        else "{desc}: {n_fmt} [{elapsed}]{postfix}",
+        ncols=None if notebook else _width(stream),
+        nrows=20,
+        bar_format=None if notebook else form,
     )
 
 
