@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The example programs: small runs, what they write, and what they do when something is wrong."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+import elman
+from elman import saving
+from elman.examples import _common, co2, digits
+
+HAS_STATSMODELS = importlib.util.find_spec("statsmodels") is not None
+HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def ramp():
+    """A made-up series: growth, a yearly cycle, and two gaps."""
+    weeks = np.arange(24 * 52)
+    dates = np.datetime64("1980-01-05") + 7 * weeks
+    values = 340 + weeks / 40 + 3 * np.sin(weeks * (2 * np.pi * 7 / 365.25))
+    values[[130, 300]] = np.nan
+    return co2.Series(values, dates)
+
+
+def test_digits_are_split_by_class():
+    data = digits.load_data(seed=0)
+    assert data.train_x.shape == (1437, 8, 8)
+    assert data.test_x.shape == (360, 8, 8)
+    assert data.train_x.dtype == np.float32
+    assert 0 <= data.train_x.min() < data.train_x.max() == 1
+    counts = np.bincount(data.test_y)
+    assert counts.min() >= 35
+    assert counts.max() <= 37
+    rows = {row.tobytes() for row in data.train_x}
+    assert sum(row.tobytes() in rows for row in data.test_x) == 0, "an image is in both parts"
+
+
+def test_pixel_noise_is_for_training_only():
+    layer, x = digits.PixelNoise(0.5), np.zeros((2, 8, 8), "float32")
+    assert not np.asarray(layer(x)).any()
+    noisy = np.asarray(layer(x, training=True))
+    assert 0.3 < noisy.std() < 0.7
+
+
+def test_the_digits_example_keeps_its_promises(tmp_path, capsys):
+    """The whole program with fewer epochs: still above 97 %, and all files are there."""
+    arguments = ["--epochs", "20", "--verbose", "0", "--output-dir", str(tmp_path)]
+    code = digits.main(arguments if HAS_MATPLOTLIB else [*arguments, "--no-plot"])
+    text = capsys.readouterr().out
+    assert code == 0, text
+    assert "bit by bit" in text
+    assert "lstm (LSTM)" in text
+    assert str(tmp_path / "digits.safetensors") in text
+    assert (tmp_path / "digits.safetensors").stat().st_size > 4 * 41_290
+    if HAS_MATPLOTLIB:
+        assert (tmp_path / "digits.png").read_bytes().startswith(PNG)
+
+
+def test_digits_reports_a_broken_promise(tmp_path, capsys):
+    """One epoch with two units learns next to nothing."""
+    small = ["--epochs", "1", "--units", "2", "--verbose", "0", "--no-plot"]
+    assert digits.main([*small, "--output-dir", str(tmp_path)]) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if "promised" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("  NOT")
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_digits_reports_weights_that_do_not_come_back(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(saving, "load_weights", lambda model, path: None)
+    small = ["--epochs", "1", "--verbose", "0", "--no-plot", "--output-dir", str(tmp_path)]
+    assert digits.main(small) == 1
+    assert "NOT a new model" in capsys.readouterr().out
+
+
+def test_windows_show_the_past_and_ask_for_the_future(ramp):
+    origins = np.array([110, 129, 131, 140])
+    windows = co2.make_windows(ramp, 110, 140)
+    assert 130 not in windows.origins, "a gap has no level to forecast from"
+    for origin in origins:
+        row = int(np.flatnonzero(windows.origins == origin)[0])
+        level = ramp.values[origin]
+        known = ramp.values[origin + 1 - co2.WINDOW : origin + 1]
+        wanted = ramp.values[origin + 1 : origin + 1 + co2.HORIZON]
+        assert windows.level[row] == level
+        np.testing.assert_array_equal(windows.x[row, :, 0], known - level)
+        np.testing.assert_array_equal(windows.y[row], wanted - level)
+        season = np.hypot(windows.x[row, :, 1], windows.x[row, :, 2])
+        np.testing.assert_allclose(season, 1)
+
+
+def test_nothing_of_the_held_out_years_is_trained_on(ramp):
+    cut = int(np.searchsorted(ramp.dates, co2.HELD_OUT))
+    train, test = co2.split(ramp)
+    assert ramp.dates[train.origins.max() + co2.HORIZON] < co2.HELD_OUT
+    assert ramp.dates[test.origins.min() + 1] >= co2.HELD_OUT
+    changed = ramp.values.copy()
+    changed[cut:] += 1000
+    again, _ = co2.split(co2.Series(changed, ramp.dates))
+    np.testing.assert_array_equal(train.x, again.x)
+    np.testing.assert_array_equal(train.y, again.y)
+
+
+def test_the_naive_forecasts(ramp):
+    _, test = co2.split(ramp)
+    seasonal, drift = co2.naive_forecasts(ramp, test)
+    truth = test.y + test.level
+    # 52 weeks are 1.25 days short of a year, in which the cycle changes by up to 0.065; the drift
+    # adds such an error of its own.
+    assert np.abs(truth - seasonal - 52 / 40).max() < 0.07
+    assert np.abs(truth - drift).max() < 0.14
+
+
+def test_gaps_are_masked_and_do_not_count():
+    x = np.ones((2, 4, 3), "float32")
+    x[0, 1, 0] = x[1, 3, 2] = np.nan
+    layer = co2.SkipGaps()
+    expected = [[True, False, True, True], [True, True, True, False]]
+    np.testing.assert_array_equal(np.asarray(layer.compute_mask(elman.Tensor(x))), expected)
+    np.testing.assert_array_equal(np.asarray(layer(x)), np.nan_to_num(x))
+    truth = np.array([[1.0, np.nan], [2.0, 5.0]], "float32")
+    forecast = np.array([[4.0, 7.0], [2.0, 3.0]], "float32")
+    losses = co2.measured_mse(elman.Tensor(truth), elman.Tensor(forecast))
+    np.testing.assert_array_equal(np.asarray(losses), [4.5, 2.0])
+
+
+@pytest.mark.skipif(not HAS_STATSMODELS, reason="needs statsmodels")
+def test_the_co2_example_keeps_its_promises(tmp_path, capsys):
+    arguments = ["--epochs", "4", "--units", "16", "--verbose", "0", "--output-dir", str(tmp_path)]
+    code = co2.main(arguments if HAS_MATPLOTLIB else [*arguments, "--no-plot"])
+    text = capsys.readouterr().out
+    assert code == 0, text
+    assert "59 of them gaps" in text
+    if HAS_MATPLOTLIB:
+        assert (tmp_path / "co2.png").read_bytes().startswith(PNG)
+
+
+def test_a_missing_package_names_the_command_that_helps():
+    with pytest.raises(SystemExit) as stop:
+        _common.require("a_package_that_is_not_there.part", "nothing")
+    assert "pip install 'elman[examples]'" in str(stop.value)
+
+
+@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--units", "-1"], ["--verbose", "5"]])
+def test_bad_arguments_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        digits.main(arguments)
+    assert stop.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
