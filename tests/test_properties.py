@@ -194,6 +194,45 @@ def test_gradients(stack):
         assert_close(got.ravel()[elements[name]], want, 1e-7 * scale, f"{stack} d_{name}")
 
 
+def stacked(stack: Stack):
+    """The cells of the stack in one RNN layer, and their reference cells, equal weights."""
+    shared = ("go_backwards", "zero_output_for_mask")
+    flags = {name: stack.specs[-1].options[name] for name in shared}
+    cells = []
+    for spec in stack.specs:
+        own = {k: v for k, v in spec.options.items() if k not in (*shared, "unroll")}
+        cells.append(getattr(elman.layers, spec.name + "Cell")(spec.units, **own, dtype="float64"))
+    layer = elman.layers.RNN(
+        cells, return_sequences=True, return_state=True, dtype="float64", **flags
+    )
+    layer(stack.x)
+    rng = np.random.default_rng(stack.seed)
+    weights = [rng.uniform(-1, 1, w.shape) / np.sqrt(w.shape[0] + 1) for w in layer.get_weights()]
+    layer.set_weights(weights)
+    parts, first = [], 0
+    for spec, cell in zip(stack.specs, cells, strict=True):
+        parts.append(spec.cell(weights[first : first + len(cell.weights)]))
+        first += len(cell.weights)
+    return layer, parts, flags
+
+
+@settings(max_examples=60)
+@given(stacks(BOUNDED))
+def test_stacked_cells(stack):
+    """The cells in one RNN layer: every state of every cell is carried over masked steps."""
+    layer, cells, flags = stacked(stack)
+    rng = np.random.default_rng(stack.seed + 2)
+    sizes = [spec.units for spec in stack.specs for _ in range(STATES[spec.kind])]
+    states = [rng.uniform(-1, 1, (len(stack.x), size)) for size in sizes]
+    states = states if stack.given_states else None
+    got = layer(stack.x, mask=stack.mask, initial_state=states)
+    sequence, final = recurrent(cells, stack.x, initial_state=states, mask=stack.mask, **flags)
+    for actual, expected in zip(got, [sequence, *final], strict=True):
+        scale = float(np.abs(expected).max(initial=0.0))
+        allowed = tolerance("float64", 20 * len(cells), stack.x.shape[1], scale) * len(cells)
+        assert_close(actual, expected, allowed, str(stack))
+
+
 @settings(max_examples=60)
 @given(stacks(BOUNDED))
 def test_a_sequential_model_is_its_layers(stack):
