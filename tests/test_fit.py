@@ -328,3 +328,12 @@ def test_validation_data_and_its_frequency():
     seen.clear()
     model.fit(X, Y, validation_data=endless(), validation_steps=2, verbose=0)
     assert batches(seen, False) == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("data", "first"), [((X, Y), [0, 1, 2, 3]), (Batches(), [0, 1]), (Loader(), [0])]
+)
+def test_every_validation_sees_the_same_batches(data, first):
+    model, seen = recording()
+    model.fit(X, Y, batch_size=4, validation_data=data, validation_steps=1, epochs=3, verbose=0)
+    assert batches(seen, False) == [first] * 3

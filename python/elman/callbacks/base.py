@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from elman._keywords import NamedKeywords
+
 Logs = dict[str, Any]
 
 _BATCH_HOOKS = {
@@ -20,7 +22,7 @@ _BATCH_HOOKS = {
 }
 
 
-class Callback:
+class Callback(NamedKeywords):
     """Hooks around training; a subclass overrides those it needs.
 
     Epochs and batches count from zero. `self.model` is the model, `self.params` a dictionary with

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from elman._backend import core
+from elman._keywords import NamedKeywords
 from elman._tensors import as_tensor
 from elman.losses import functions
 from elman.losses.reduction import check_reduction, reduce_loss
@@ -14,7 +15,7 @@ from elman.losses.reduction import check_reduction, reduce_loss
 _MEAN = "sum_over_batch_size"
 
 
-class Loss:
+class Loss(NamedKeywords):
     """Base class: write `call(y_true, y_pred)`, get weighting, masks and reduction.
 
     Args:

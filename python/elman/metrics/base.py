@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from elman._keywords import NamedKeywords
 from elman._names import snake_case, unique_name
 from elman._tensors import as_float, as_tensor
 from elman.losses.reduction import combine_weights
@@ -19,7 +20,7 @@ _OVER_LAST_AXIS = frozenset({
 })  # fmt: skip
 
 
-class Metric:
+class Metric(NamedKeywords):
     """Base class; a subclass writes `update_state`, `result` and `reset_state`.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from elman import optimizers
-from elman._errors import closest
+from elman._keywords import check_keywords
 from elman.callbacks import History
 from elman.gradient import flatten
 from elman.models import step
@@ -15,7 +15,7 @@ from elman.models.data import Batch
 from elman.models.objective import Objective
 
 # Options of Keras' compile that choose how a graph is made; there is no graph here.
-_WITHOUT_EFFECT = {"run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"}
+_WITHOUT_EFFECT = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
 
 
 class Compiled:
@@ -55,13 +55,8 @@ class Compiled:
 
         Errors: ValueError for an unknown name, TypeError for an unknown argument.
         """
-        for name in options:
-            if name not in _WITHOUT_EFFECT:
-                known = ["optimizer", "loss", "metrics", "loss_weights", "weighted_metrics"]
-                near = closest(name, known)
-                raise TypeError(
-                    f"[{self._where('compile')}] unknown argument {name!r}; did you mean {near!r}?"
-                )
+        known = ["optimizer", "loss", "metrics", "loss_weights", "weighted_metrics"]
+        check_keywords(self._where("compile"), options, [*known, *_WITHOUT_EFFECT])
         self.optimizer = optimizers.get(optimizer)
         self.objective = Objective(loss, loss_weights, metrics, weighted_metrics)
         self.reported_nonfinite = False

@@ -126,6 +126,9 @@ class ArrayData:
         """Batches per epoch."""
         return -(-self.samples // self.batch_size)
 
+    def restart(self) -> None:
+        """Every epoch starts from the beginning anyway."""
+
     def split(self, where: str, fraction: float) -> tuple[ArrayData, ArrayData]:
         """The first samples, and the last `fraction` of them; both share the arrays."""
         if not 0 < fraction < 1:
@@ -232,6 +235,11 @@ class StreamData:
             if item is None:
                 return
             yield self._batch(item[0])
+
+    def restart(self) -> None:
+        """Let the next epoch start from the beginning, where the source allows it."""
+        if not self._once:
+            self._current = None
 
     def _next(self) -> tuple[Any] | None:
         """The next item; what can be started again is started again at its end."""
@@ -341,6 +349,10 @@ class _Continued:
         self.samples, self.batch_size = data.samples, data.batch_size
         self.rows: int | None = None
         self._current: Iterator[Batch] = iter(())
+
+    def restart(self) -> None:
+        """Let the next epoch start from the beginning."""
+        self._current = iter(())
 
     def epoch(self) -> Iterator[Batch]:
         """The next `steps` batches; after the last one the data starts again."""

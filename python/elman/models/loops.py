@@ -136,6 +136,7 @@ def evaluate(model: Any, data: Any, callbacks: Any, verbose: int) -> Logs:
     hooks = CallbackList(callbacks, model, params) if own else callbacks
     progress = Progress("Evaluate", data.steps, verbose == 2, quiet_end=False) if verbose else None
     model.reset_metrics()
+    data.restart()  # every validation sees the same batches
     hooks.call("on_test_begin", {})
     wants_batches = bool(hooks.wants_batches["test"])
     number = 0

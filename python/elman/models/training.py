@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from elman._errors import fail_text
+from elman._keywords import named_keywords
 from elman.callbacks import History
 from elman.gradient import flatten, map_structure
 from elman.models import loops, step
@@ -76,6 +77,7 @@ class Training(Compiled):
 
     # -- fit, evaluate, predict -----------------------------------------------------------------
 
+    @named_keywords
     def fit(
         self,
         x: Any = None,
@@ -166,6 +168,7 @@ class Training(Compiled):
             return self._data("fit", x, y, weight, batch_size, False, steps)
         return self._data("fit", given, steps=steps)
 
+    @named_keywords
     def evaluate(
         self,
         x: Any = None,
@@ -188,6 +191,7 @@ class Training(Compiled):
         self._check_whole_batches("evaluate", data)
         return _returned(loops.evaluate(self, data, callbacks, verbose), return_dict)
 
+    @named_keywords
     def predict(
         self,
         x: Any,
@@ -212,6 +216,7 @@ class Training(Compiled):
 
     # -- single batches -------------------------------------------------------------------------
 
+    @named_keywords
     def train_on_batch(
         self,
         x: Any,
@@ -231,6 +236,7 @@ class Training(Compiled):
         self.run_train_step(batch, "a batch of train_on_batch")
         return _returned(self.running_logs(), return_dict)
 
+    @named_keywords
     def test_on_batch(
         self,
         x: Any,

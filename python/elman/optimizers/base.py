@@ -11,11 +11,12 @@ import numpy as np
 
 from elman._backend import core
 from elman._errors import fail_text
+from elman._keywords import NamedKeywords
 from elman._names import snake_case
 from elman.optimizers.schedules import LearningRateSchedule
 
 
-class Optimizer:
+class Optimizer(NamedKeywords):
     """Base class. A subclass names its slots and writes `update_step`.
 
     Args:

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from elman._errors import fail_text
+from elman._keywords import NamedKeywords
 from elman._lookup import lookup
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(NamedKeywords):
     """Base class; a subclass writes `__call__(step)` and `get_config`.
 
     Example:
