@@ -190,15 +190,14 @@ class Optimizer(NamedKeywords):
                 f"[{where}.apply] grads: expected a gradient for at least one variable, got None "
                 "for all; the loss does not depend on them"
             )
-        known = self._known
-        if any(id(variable) not in known for _, variable in pairs):
+        if not self._known.keys() >= {id(variable) for _, variable in pairs}:
             self.build([variable for _, variable in pairs])
         rate = self.current_learning_rate()
         clipped = self._clip([grad for grad, _ in pairs])
         self._begin_step()
+        decays = self.weight_decay and not self._decays_itself
         for grad, (_, variable) in zip(clipped, pairs, strict=True):
-            decay = self._decay_of(variable)
-            if decay and not self._decays_itself:
+            if decays and (decay := self._decay_of(variable)):
                 variable.assign(variable * (1.0 - rate * decay))
             self.update_step(grad, variable, rate)
         for _, variable in pairs:
