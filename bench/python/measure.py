@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Interleaved timing, and what a result has to say about the machine it comes from."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Call = Callable[[], Any]
+
+# Between two libraries: idle threads of the last one have stopped spinning by then.
+_PAUSE = 0.01
+# Calls of a burst take about this long together, so that the clock's grain does not matter.
+_BURST = 0.02
+_LEAST_ROUNDS, _MOST_ROUNDS = 5, 41
+
+
+def interleaved(calls: Mapping[str, Call], seconds: float) -> dict[str, dict[str, float]]:
+    """Time several functions in turns; each turn starts with another one.
+
+    Returns for each name `median` and `spread` (middle half, as a share of the median) of the
+    seconds per call, and `rounds`. A drift of the machine hits all of them alike.
+    """
+    sizes = {}
+    for name, call in calls.items():
+        call()  # packs weights, fills caches
+        sizes[name] = max(1, int(_BURST / max(_timed(call, 1), 1e-7)))
+    round_time = sum(sizes[name] * _timed(call, 1) + _PAUSE for name, call in calls.items())
+    rounds = int(min(max(seconds / round_time, _LEAST_ROUNDS), _MOST_ROUNDS))
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    names = list(calls)
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            time.sleep(_PAUSE)
+            if sizes[name] > 1:
+                calls[name]()  # not timed: the other library has emptied the caches
+            samples[name].append(_timed(calls[name], sizes[name]) / sizes[name])
+    return {name: _summary(values) for name, values in samples.items()}
+
+
+def _timed(call: Call, count: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(count):
+        call()
+    return time.perf_counter() - begin
+
+
+def _summary(values: list[float]) -> dict[str, float]:
+    low, median, high = statistics.quantiles(values, n=4)
+    return {"median": median, "spread": (high - low) / median, "rounds": len(values)}
+
+
+def machine() -> dict[str, Any]:
+    """Processor, system, date and load."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return {
+        "processor": model,
+        "processors": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="minutes"),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    }
