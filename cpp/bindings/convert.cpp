@@ -63,8 +63,8 @@ Tensor number_tensor(nb::handle object, std::optional<DType> like) {
 
 /// Elements of another width or order: numpy converts them.
 Tensor converted_by_numpy(nb::handle array, DType dtype) {
-  const nb::object copy =
-      numpy().attr("ascontiguousarray")(array, nb::arg("dtype") = dtype_name(dtype));
+  const nb::object copy = numpy().attr("array")(array, nb::arg("dtype") = dtype_name(dtype),
+                                                nb::arg("order") = "C");
   return *numpy_tensor(copy).tensor;
 }
 

@@ -109,7 +109,7 @@ BufferResult numpy_tensor(nb::handle array) {
                            static_cast<std::uintptr_t>(raw->itemsize) == 0;
   if (PyBuffer_IsContiguous(raw, 'C') == 0 || !aligned) {
     out.convert_to = type.own;
-    // ascontiguousarray keeps a contiguous array that is only misaligned: copy that one here.
+    // A contiguous array that is only misaligned is copied here.
     if (PyBuffer_IsContiguous(raw, 'C') == 0) return out;
   }
   Shape shape;
