@@ -85,7 +85,9 @@ def test_integer_arithmetic(name, dtype):
 
 def test_integers_that_overflow_wrap_and_do_not_trap():
     low = np.array([np.iinfo(np.int32).min, 5, 0], np.int32)
-    np.testing.assert_array_equal(core.floor_divide(low, np.array([-1, 0, 0], np.int32))[1:], [0, 0])
+    np.testing.assert_array_equal(
+        core.floor_divide(low, np.array([-1, 0, 0], np.int32))[1:], [0, 0]
+    )
     np.testing.assert_array_equal(core.mod(low, np.array([-1, 0, 0], np.int32)), [0, 0, 0])
     np.testing.assert_array_equal(core.negative(low)[:1], low[:1])
     np.testing.assert_array_equal(core.abs(low)[:1], low[:1])
@@ -138,7 +140,7 @@ def test_operators_with_numbers_arrays_and_lists():
         (x + t, x + x),
         (x @ t.T, x @ x.T),
         (t @ x.T, x @ x.T),
-        (t + [1, 2, 3], x + np.float32([1, 2, 3])),
+        ([*t, 1, 2, 3], x + np.float32([1, 2, 3])),
         ([1.0, 2.0, 3.0] * t, x * np.float32([1, 2, 3])),
         (np.float64(2) * t, x * 2),
         (t * np.float64(2), x * 2),
@@ -401,5 +403,5 @@ def test_softmax_of_extreme_rows():
 
 
 def test_unknown_activation_lists_the_names():
-    with pytest.raises(ValueError, match="'tahn'.*tanh"):
+    with pytest.raises(ValueError, match=r"'tahn'.*tanh"):
         core.activation([1.0], "tahn")

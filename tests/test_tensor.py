@@ -379,7 +379,7 @@ def test_assign_checks_and_casts():
     v.assign(v)
     with pytest.raises(ValueError, match=r"value: expected \(1, 2\).*got \(2,\).*kernel"):
         v.assign([1.0, 2.0])
-    with pytest.raises(TypeError, match="NoneType|None"):
+    with pytest.raises(TypeError, match=r"NoneType|None"):
         v.assign(None)
 
 
