@@ -138,7 +138,7 @@ def test_operators_with_numbers_arrays_and_lists():
         (-t, -x),
         (abs(-t), x),
         (x + t, x + x),
-        (x @ t.T, x @ x.T),
+        (t + [1, 2, 3], x + np.float32([1, 2, 3])),
         (t @ x.T, x @ x.T),
         ([*t, 1, 2, 3], x + np.float32([1, 2, 3])),
         ([1.0, 2.0, 3.0] * t, x * np.float32([1, 2, 3])),
