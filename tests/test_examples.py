@@ -2,6 +2,11 @@
 """The example programs: small runs, what they write, and what they do when something is wrong."""
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,3 +155,28 @@ def test_bad_arguments_are_refused(arguments, capsys):
         digits.main(arguments)
     assert stop.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_the_benchmark_runs(tmp_path):
+    script = Path(__file__).parents[1] / "bench" / "python" / "compare.py"
+    arguments = ["--workloads", "2,3,5,7", "--seconds", "0.01", "--cells", "SimpleRNN", "GRU"]
+    alone = ["--without", "PyTorch", "ONNX Runtime", "--json", str(tmp_path / "result.json")]
+    path = str(Path(elman.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, script, *arguments, *alone],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert [(line["cell"], line["mode"]) for line in result["lines"]] == [
+        ("SimpleRNN", "inference"),
+        ("GRU", "inference"),
+        ("SimpleRNN", "training"),
+        ("GRU", "training"),
+    ]
+    assert all(line["times"]["elman"]["median"] > 0 for line in result["lines"])
+    assert "| SimpleRNN | 2, 3, 5, 7 | inference | 1 " in done.stdout

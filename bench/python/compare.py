@@ -113,11 +113,13 @@ def run_line(libraries: list[Any], cell: str, work: Workload, mode: str, threads
         make = getattr(lib, mode)
         if make is not None:
             calls[lib.name] = make(problem, threads)
+    load = measure.OtherLoad()
     times = measure.interleaved(calls, seconds)
     flops = work.flops(cell) * (3 if mode == "training" else 1)
     return {
         "cell": cell, "workload": list(work), "mode": mode, "threads": threads,
         "times": times, "gflops": flops / times["elman"]["median"] / 1e9,
+        "others": load.share(),
     }  # fmt: skip
 
 
@@ -149,8 +151,6 @@ def main() -> None:
     """Measure, print, write."""
     given = parse()
     about = measure.machine()
-    if about["load"] is not None and about["load"] > 0.5:
-        print(f"warning: the load is {about['load']:.1f}; other work blurs the figures", flush=True)
     peers = [lib for lib in contestants.peers() if lib.name not in given.without]
     libraries = [Elman(), *peers]
     about["libraries"] = {lib.name: lib.version() for lib in libraries}
@@ -165,6 +165,9 @@ def main() -> None:
     print(", ".join(f"{name} {version}" for name, version in about["libraries"].items()))
     for count, rate in rates.items():
         print(f"sgemm of 2048 x 2048 with {count} threads: {rate:.0f} GFLOP/s")
+    others = max((line["others"] or 0.0 for line in lines), default=0.0)
+    if others > 0.1:
+        print(f"WARNING: other processes used up to {others:.1f} processors; repeat when idle")
     print("ratio: time of the other library / time of elman; above 1 elman is faster\n")
     print_table(lines, rates, peers)
     if given.json:

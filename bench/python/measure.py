@@ -57,6 +57,31 @@ def _summary(values: list[float]) -> dict[str, float]:
     return {"median": median, "spread": (high - low) / median, "rounds": len(values)}
 
 
+class OtherLoad:
+    """How many processors other processes have used since this object was made (Linux)."""
+
+    def __init__(self) -> None:
+        self._begin = self._now()
+
+    def share(self) -> float | None:
+        """1.0 means: one processor, all the time. None where the system does not tell."""
+        if self._begin is None or (now := self._now()) is None:
+            return None
+        wall, busy, own = (b - a for a, b in zip(self._begin, now, strict=True))
+        return max(0.0, busy - own) / wall
+
+    @staticmethod
+    def _now() -> tuple[float, float, float] | None:
+        stat = Path("/proc/stat")
+        if not stat.is_file():
+            return None
+        user, nice, system, _, _, irq, softirq, *_ = map(
+            int, stat.read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]
+        )
+        busy = (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter(), busy, time.process_time()
+
+
 def machine() -> dict[str, Any]:
     """Processor, system, date and load."""
     model = platform.processor()
