@@ -69,7 +69,7 @@ def test_arithmetic_with_broadcasting(name, shapes, dtype):
 
 @pytest.mark.parametrize("name", BINARY)
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
-@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_integer_arithmetic(name, dtype):
     a, b = np.meshgrid(np.arange(-4, 5), np.arange(-4, 5))
     a, b = a.astype(dtype), b.astype(dtype)
@@ -104,9 +104,8 @@ def test_special_values_follow_ieee(name, dtype):
     a, b = np.meshgrid(special, special)
     with np.errstate(all="ignore"):
         expected = getattr(np, name)(a, b)
-    # numpy's floor division of an infinity is NaN, ours follows a - mod(a, b).
     out = np.asarray(getattr(core, name)(a, b))
-    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_allclose(out, expected, rtol=1e-15 if dtype == "float64" else 1e-7)
 
 
 COMPARE = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
@@ -292,11 +291,11 @@ AXES = [None, 0, 1, -1, (0, 1), (0, 2), (1, 2), (0, 1, 2), ()]
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("dtype", [*FLOATS, "int32", "int64"])
 def test_reductions(name, axis, keepdims, dtype):
-    x = draw((5, 3, 7), "float64").astype(dtype)
+    x = draw((5, 3, 7), "float64", 0.5, 2.0).astype(dtype)
     out = getattr(core, name)(x, axis, keepdims)
     expected = getattr(np, name)(x.astype("float64"), axis=axis, keepdims=keepdims)
     assert out.dtype == ("float32" if name == "mean" and dtype[0] == "i" else dtype)
-    close(np.asarray(out, "float64"), expected, ulps=1e9 if "32" in str(out.dtype) else 50)
+    close(out, expected.astype(out.dtype), ulps=64)
 
 
 @pytest.mark.parametrize("shape", [(1,), (100_003,), (7, 10_001), (10_001, 7), (3, 5000, 300)])

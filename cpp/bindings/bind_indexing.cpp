@@ -35,8 +35,8 @@ AxisPick number_pick(nb::handle item, const Shape& shape, Index axis) {
   if (value == -1 && PyErr_Occurred()) throw nb::python_error();
   const Index size = shape[axis];
   if (value < -size || value >= size) {
-    fail_index(std::to_string(value) + " is outside of axis " + std::to_string(axis) +
-               " of x " + shape.text());
+    fail_index(std::to_string(value) + " is outside of axis " + std::to_string(axis) + " of x " +
+               shape.text());
   }
   return {value < 0 ? value + size : value, 1, 1, true};
 }
@@ -155,8 +155,8 @@ Tensor by_many(const Tensor& x, const std::vector<nb::object>& items, std::size_
     const Tensor ids = wrapped_ids(given, size);
     check_ids("Tensor.__getitem__", ids.data<std::int64_t>(), ids.shape(), size);
     flat = i == 0 ? ids
-                  : ops::add(ops::multiply(flat, detail::scalar_of(static_cast<double>(size),
-                                                                   DType::int64)),
+                  : ops::add(ops::multiply(
+                                 flat, detail::scalar_of(static_cast<double>(size), DType::int64)),
                              ids);
     rows *= size;
   }
@@ -220,9 +220,8 @@ Tensor getitem(const Tensor& x, nb::handle index) {
   expand_ellipsis(items, x.shape());
   if (!arrays) return basic(x, items);
   // Full slices that only fill up do not matter to a mask.
-  while (items.size() > 1 && PySlice_Check(items.back().ptr()) &&
-         is_array_index(items.front()) && items.size() > 1 &&
-         peek_tensor(items.front())->dtype() == DType::bool_) {
+  while (items.size() > 1 && PySlice_Check(items.back().ptr()) && is_array_index(items.front()) &&
+         items.size() > 1 && peek_tensor(items.front())->dtype() == DType::bool_) {
     items.pop_back();
   }
   return advanced(x, std::move(items));
@@ -231,55 +230,71 @@ Tensor getitem(const Tensor& x, nb::handle index) {
 }  // namespace
 
 void bind_indexing(nb::class_<Tensor>& tensor) {
-  tensor.def("__getitem__", [](nb::handle self, nb::handle index) {
-    const Tensor x = *peek_tensor(self);
-    return getitem(x, index);
-  }, operand("index"));
+  tensor.def(
+      "__getitem__",
+      [](nb::handle self, nb::handle index) {
+        const Tensor x = *peek_tensor(self);
+        return getitem(x, index);
+      },
+      operand("index"));
 }
 
 void bind_index_functions(nb::module_& m) {
-  m.def("getitem", [](nb::handle x, nb::handle index) {
-          return getitem(as_tensor(x, "getitem", "x"), index);
-        }, operand("x"), operand("index"), "x[index]");
-  m.def("slice", [](nb::handle object, nb::handle begin, nb::handle size) {
-          const Tensor x = as_tensor(object, "slice", "x");
-          const std::vector<Index> first = as_integers(begin, "slice", "start_indices");
-          const std::vector<Index> count = as_integers(size, "slice", "shape");
-          if (first.size() != count.size() || static_cast<Index>(first.size()) != x.ndim()) {
-            fail("slice", "expected one start and one size for each axis of x " + x.shape().text());
+  m.def(
+      "getitem",
+      [](nb::handle x, nb::handle index) { return getitem(as_tensor(x, "getitem", "x"), index); },
+      operand("x"), operand("index"), "x[index]");
+  m.def(
+      "slice",
+      [](nb::handle object, nb::handle begin, nb::handle size) {
+        const Tensor x = as_tensor(object, "slice", "x");
+        const std::vector<Index> first = as_integers(begin, "slice", "start_indices");
+        const std::vector<Index> count = as_integers(size, "slice", "shape");
+        if (first.size() != count.size() || static_cast<Index>(first.size()) != x.ndim()) {
+          fail("slice", "expected one start and one size for each axis of x " + x.shape().text());
+        }
+        std::vector<AxisPick> picks;
+        Shape shape;
+        for (std::size_t i = 0; i < first.size(); ++i) {
+          const Index dim = x.shape()[static_cast<Index>(i)];
+          const Index n = count[i] == -1 ? dim - first[i] : count[i];
+          if (first[i] < 0 || n < 0 || first[i] > dim || n > dim - first[i]) {
+            fail_range("slice", "axis " + std::to_string(i) + " of x " + x.shape().text() +
+                                    ": start " + std::to_string(first[i]) + ", size " +
+                                    std::to_string(count[i]));
           }
-          std::vector<AxisPick> picks;
-          Shape shape;
-          for (std::size_t i = 0; i < first.size(); ++i) {
-            const Index dim = x.shape()[static_cast<Index>(i)];
-            const Index n = count[i] == -1 ? dim - first[i] : count[i];
-            if (first[i] < 0 || n < 0 || first[i] > dim || n > dim - first[i]) {
-              fail_range("slice", "axis " + std::to_string(i) + " of x " + x.shape().text() +
-                                      ": start " + std::to_string(first[i]) + ", size " +
-                                      std::to_string(count[i]));
-            }
-            picks.push_back({first[i], 1, n, false});
-            shape.push_back(n);
-          }
-          return ops::pick(x, picks, shape);
-        }, operand("x"), nb::arg("start_indices"), operand("shape"),
-        "The block of the given size that starts at start_indices; size -1 means to the end.");
-  m.def("gather", [](nb::handle object, nb::handle ids, Index axis) {
-          const Tensor x = as_tensor(object, "gather", "x");
-          const Tensor i = as_tensor(ids, "gather", "ids", DType::int64);
-          return unlocked(i.size() * 16, [&] { return ops::gather(x, i, axis); });
-        }, operand("x"), operand("indices"), nb::arg("axis") = 0,
-        "The slices of x with the given numbers along an axis.");
-  m.def("one_hot", [](nb::handle ids, Index classes, nb::handle dtype) {
-          return ops::one_hot(as_tensor(ids, "one_hot", "ids"), classes,
-                              as_dtype(dtype, DType::float32));
-        }, operand("indices"), nb::arg("num_classes"), nb::arg("dtype") = nb::none(),
-        "A 1 at the id and zeros elsewhere, along a new last axis.");
-  m.def("where", [](nb::handle condition, nb::handle a, nb::handle b) {
-          const auto [x, y] = as_pair(a, b, "where");
-          return ops::where(as_tensor(condition, "where", "condition"), x, y);
-        }, operand("condition"), operand("x"), operand("y"),
-        "x where the condition holds, else y; all three broadcast.");
+          picks.push_back({first[i], 1, n, false});
+          shape.push_back(n);
+        }
+        return ops::pick(x, picks, shape);
+      },
+      operand("x"), nb::arg("start_indices"), operand("shape"),
+      "The block of the given size that starts at start_indices; size -1 means to the end.");
+  m.def(
+      "gather",
+      [](nb::handle object, nb::handle ids, Index axis) {
+        const Tensor x = as_tensor(object, "gather", "x");
+        const Tensor i = as_tensor(ids, "gather", "ids", DType::int64);
+        return unlocked(i.size() * 16, [&] { return ops::gather(x, i, axis); });
+      },
+      operand("x"), operand("indices"), nb::arg("axis") = 0,
+      "The slices of x with the given numbers along an axis.");
+  m.def(
+      "one_hot",
+      [](nb::handle ids, Index classes, nb::handle dtype) {
+        return ops::one_hot(as_tensor(ids, "one_hot", "ids"), classes,
+                            as_dtype(dtype, DType::float32));
+      },
+      operand("indices"), nb::arg("num_classes"), nb::arg("dtype") = nb::none(),
+      "A 1 at the id and zeros elsewhere, along a new last axis.");
+  m.def(
+      "where",
+      [](nb::handle condition, nb::handle a, nb::handle b) {
+        const auto [x, y] = as_pair(a, b, "where");
+        return ops::where(as_tensor(condition, "where", "condition"), x, y);
+      },
+      operand("condition"), operand("x"), operand("y"),
+      "x where the condition holds, else y; all three broadcast.");
 }
 
 }  // namespace elman::bindings

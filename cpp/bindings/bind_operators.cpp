@@ -54,12 +54,14 @@ void arithmetic(nb::class_<Tensor>& tensor, const char* name, const char* reflec
 }
 
 void function(nb::module_& m, Binary op, const char* doc) {
-  m.def(detail::binary_name(op), [op](nb::handle x, nb::handle y) { return binary(op, x, y); },
-        operand("x"), operand("y"), doc);
+  m.def(
+      detail::binary_name(op), [op](nb::handle x, nb::handle y) { return binary(op, x, y); },
+      operand("x"), operand("y"), doc);
 }
 void function(nb::module_& m, Compare op) {
-  m.def(detail::compare_name(op), [op](nb::handle x, nb::handle y) { return compare(op, x, y); },
-        operand("x"), operand("y"), "Elementwise comparison; a bool tensor.");
+  m.def(
+      detail::compare_name(op), [op](nb::handle x, nb::handle y) { return compare(op, x, y); },
+      operand("x"), operand("y"), "Elementwise comparison; a bool tensor.");
 }
 
 template <ops::Logical Op>
@@ -77,9 +79,12 @@ void bind_operators(nb::class_<Tensor>& tensor) {
   arithmetic<Binary::divide>(tensor, "__truediv__", "__rtruediv__");
   arithmetic<Binary::floor_divide>(tensor, "__floordiv__", "__rfloordiv__");
   arithmetic<Binary::mod>(tensor, "__mod__", "__rmod__");
-  tensor.def("__pow__", [](nb::handle a, nb::handle b) {
-    return is_operand(b) ? to_python(power(a, b)) : not_implemented();
-  }, operand("other"));
+  tensor.def(
+      "__pow__",
+      [](nb::handle a, nb::handle b) {
+        return is_operand(b) ? to_python(power(a, b)) : not_implemented();
+      },
+      operand("other"));
   tensor.def("__rpow__", &reflected<binary, Binary::power>, operand("other"));
   tensor.def("__eq__", &forward<compare, Compare::equal>, operand("other"));
   tensor.def("__ne__", &forward<compare, Compare::not_equal>, operand("other"));
@@ -111,14 +116,19 @@ void bind_arithmetic(nb::module_& m) {
     function(m, op);
   }
   using ops::Logical;
-  m.def("logical_and", [](nb::handle x, nb::handle y) { return logical(Logical::and_, x, y); },
-        operand("x"), operand("y"), "True where both are not zero.");
-  m.def("logical_or", [](nb::handle x, nb::handle y) { return logical(Logical::or_, x, y); },
-        operand("x"), operand("y"), "True where one is not zero.");
-  m.def("logical_xor", [](nb::handle x, nb::handle y) { return logical(Logical::xor_, x, y); },
-        operand("x"), operand("y"), "True where exactly one is not zero.");
-  m.def("logical_not", [](nb::handle x) { return ops::logical_not(as_tensor(x, "logical_not", "x")); },
-        operand("x"), "True where x is zero.");
+  m.def(
+      "logical_and", [](nb::handle x, nb::handle y) { return logical(Logical::and_, x, y); },
+      operand("x"), operand("y"), "True where both are not zero.");
+  m.def(
+      "logical_or", [](nb::handle x, nb::handle y) { return logical(Logical::or_, x, y); },
+      operand("x"), operand("y"), "True where one is not zero.");
+  m.def(
+      "logical_xor", [](nb::handle x, nb::handle y) { return logical(Logical::xor_, x, y); },
+      operand("x"), operand("y"), "True where exactly one is not zero.");
+  m.def(
+      "logical_not",
+      [](nb::handle x) { return ops::logical_not(as_tensor(x, "logical_not", "x")); }, operand("x"),
+      "True where x is zero.");
 }
 
 }  // namespace elman::bindings

@@ -13,12 +13,13 @@ namespace elman::bindings {
 namespace {
 
 void function(nb::module_& m, Unary op, const char* doc) {
-  m.def(detail::unary_name(op),
-        [op](nb::handle object) {
-          const Tensor x = as_tensor(object, detail::unary_name(op), "x");
-          return unlocked(x.size(), [&] { return ops::unary(op, x); });
-        },
-        operand("x"), doc);
+  m.def(
+      detail::unary_name(op),
+      [op](nb::handle object) {
+        const Tensor x = as_tensor(object, detail::unary_name(op), "x");
+        return unlocked(x.size(), [&] { return ops::unary(op, x); });
+      },
+      operand("x"), doc);
 }
 
 double bound(nb::handle value, double absent) {
@@ -55,28 +56,38 @@ void bind_unary(nb::module_& m) {
   function(m, Unary::reciprocal, "1 / x");
   function(m, Unary::sin, "The sine of x radians.");
   function(m, Unary::cos, "The cosine of x radians.");
-  m.def("clip", [](nb::handle object, nb::handle low, nb::handle high) {
-          constexpr double kNone = std::numeric_limits<double>::infinity();
-          const Tensor x = as_tensor(object, "clip", "x");
-          return ops::clip(x, bound(low, -kNone), bound(high, kNone));
-        }, operand("x"), nb::arg("x_min"), nb::arg("x_max"),
-        "min(max(x, x_min), x_max); None is no bound.");
+  m.def(
+      "clip",
+      [](nb::handle object, nb::handle low, nb::handle high) {
+        constexpr double kNone = std::numeric_limits<double>::infinity();
+        const Tensor x = as_tensor(object, "clip", "x");
+        return ops::clip(x, bound(low, -kNone), bound(high, kNone));
+      },
+      operand("x"), operand("x_min"), operand("x_max"),
+      "min(max(x, x_min), x_max); None is no bound.");
   m.def("activation", &activation, operand("x"), nb::arg("name"), nb::arg("axis") = -1,
         "The activation of that Keras name, softmax and log_softmax (along axis) included.");
-  m.def("softmax", [](nb::handle x, Index axis) { return activation(x, "softmax", axis); },
-        operand("x"), nb::arg("axis") = -1, "e ** x over its sum along an axis.");
-  m.def("log_softmax", [](nb::handle x, Index axis) { return activation(x, "log_softmax", axis); },
-        operand("x"), nb::arg("axis") = -1, "x minus the log of the sum of e ** x along an axis.");
-  m.def("logsumexp", [](nb::handle object, nb::handle axis, bool keepdims) {
-          const Tensor x = as_tensor(object, "logsumexp", "x");
-          const Axes axes = as_axes(axis);
-          return unlocked(x.size() * 4, [&] { return ops::logsumexp(x, axes, keepdims); });
-        }, operand("x"), nb::arg("axis") = nb::none(), nb::arg("keepdims") = false,
-        "The log of the sum of e ** x over the axes, without overflow.");
-  m.def("isnan", [](nb::handle x) { return ops::classify(false, as_tensor(x, "isnan", "x")); },
-        operand("x"), "True where x is NaN.");
-  m.def("isfinite", [](nb::handle x) { return ops::classify(true, as_tensor(x, "isfinite", "x")); },
-        operand("x"), "True where x is neither infinite nor NaN.");
+  m.def(
+      "softmax", [](nb::handle x, Index axis) { return activation(x, "softmax", axis); },
+      operand("x"), nb::arg("axis") = -1, "e ** x over its sum along an axis.");
+  m.def(
+      "log_softmax", [](nb::handle x, Index axis) { return activation(x, "log_softmax", axis); },
+      operand("x"), nb::arg("axis") = -1, "x minus the log of the sum of e ** x along an axis.");
+  m.def(
+      "logsumexp",
+      [](nb::handle object, nb::handle axis, bool keepdims) {
+        const Tensor x = as_tensor(object, "logsumexp", "x");
+        const Axes axes = as_axes(axis);
+        return unlocked(x.size() * 4, [&] { return ops::logsumexp(x, axes, keepdims); });
+      },
+      operand("x"), nb::arg("axis") = nb::none(), nb::arg("keepdims") = false,
+      "The log of the sum of e ** x over the axes, without overflow.");
+  m.def(
+      "isnan", [](nb::handle x) { return ops::classify(false, as_tensor(x, "isnan", "x")); },
+      operand("x"), "True where x is NaN.");
+  m.def(
+      "isfinite", [](nb::handle x) { return ops::classify(true, as_tensor(x, "isfinite", "x")); },
+      operand("x"), "True where x is neither infinite nor NaN.");
 }
 
 }  // namespace elman::bindings

@@ -9,13 +9,14 @@ namespace elman::bindings {
 namespace {
 
 void function(nb::module_& m, Reduce op, const char* doc) {
-  m.def(detail::reduce_name(op),
-        [op](nb::handle object, nb::handle axis, bool keepdims) {
-          const Tensor x = as_tensor(object, detail::reduce_name(op), "x");
-          const Axes axes = as_axes(axis);
-          return unlocked(x.size(), [&] { return ops::reduce(op, x, axes, keepdims); });
-        },
-        operand("x"), nb::arg("axis") = nb::none(), nb::arg("keepdims") = false, doc);
+  m.def(
+      detail::reduce_name(op),
+      [op](nb::handle object, nb::handle axis, bool keepdims) {
+        const Tensor x = as_tensor(object, detail::reduce_name(op), "x");
+        const Axes axes = as_axes(axis);
+        return unlocked(x.size(), [&] { return ops::reduce(op, x, axes, keepdims); });
+      },
+      operand("x"), nb::arg("axis") = nb::none(), nb::arg("keepdims") = false, doc);
 }
 
 Tensor any_all(bool all, nb::handle object, nb::handle axis, bool keepdims) {
@@ -46,22 +47,27 @@ void bind_reduce(nb::module_& m) {
   function(m, Reduce::prod, "The product over the axes.");
   function(m, Reduce::max, "The largest element; equal ones share a gradient, NaN wins.");
   function(m, Reduce::min, "The smallest element; equal ones share a gradient, NaN wins.");
-  m.def("any", [](nb::handle x, nb::handle axis, bool k) { return any_all(false, x, axis, k); },
-        operand("x"), nb::arg("axis") = nb::none(), nb::arg("keepdims") = false,
-        "True where one element is not zero.");
-  m.def("all", [](nb::handle x, nb::handle axis, bool k) { return any_all(true, x, axis, k); },
-        operand("x"), nb::arg("axis") = nb::none(), nb::arg("keepdims") = false,
-        "True where no element is zero.");
-  m.def("argmax", [](nb::handle x, nb::handle axis, bool k) { return arg_extreme(true, x, axis, k); },
-        operand("x"), nb::arg("axis") = -1, nb::arg("keepdims") = false,
-        "The position of the first largest element, int64; None counts over all elements.");
-  m.def("argmin",
-        [](nb::handle x, nb::handle axis, bool k) { return arg_extreme(false, x, axis, k); },
-        operand("x"), nb::arg("axis") = -1, nb::arg("keepdims") = false,
-        "The position of the first smallest element, int64; None counts over all elements.");
-  m.def("cumsum", [](nb::handle x, Index axis) {
-          return ops::cumsum(as_tensor(x, "cumsum", "x"), axis);
-        }, operand("x"), nb::arg("axis") = 0, "The running sum along an axis.");
+  m.def(
+      "any", [](nb::handle x, nb::handle axis, bool k) { return any_all(false, x, axis, k); },
+      operand("x"), nb::arg("axis") = nb::none(), nb::arg("keepdims") = false,
+      "True where one element is not zero.");
+  m.def(
+      "all", [](nb::handle x, nb::handle axis, bool k) { return any_all(true, x, axis, k); },
+      operand("x"), nb::arg("axis") = nb::none(), nb::arg("keepdims") = false,
+      "True where no element is zero.");
+  m.def(
+      "argmax", [](nb::handle x, nb::handle axis, bool k) { return arg_extreme(true, x, axis, k); },
+      operand("x"), nb::arg("axis").none() = -1, nb::arg("keepdims") = false,
+      "The position of the first largest element, int64; None counts over all elements.");
+  m.def(
+      "argmin",
+      [](nb::handle x, nb::handle axis, bool k) { return arg_extreme(false, x, axis, k); },
+      operand("x"), nb::arg("axis").none() = -1, nb::arg("keepdims") = false,
+      "The position of the first smallest element, int64; None counts over all elements.");
+  m.def(
+      "cumsum",
+      [](nb::handle x, Index axis) { return ops::cumsum(as_tensor(x, "cumsum", "x"), axis); },
+      operand("x"), nb::arg("axis") = 0, "The running sum along an axis.");
 }
 
 void bind_matmul(nb::module_& m, nb::class_<Tensor>& tensor) {
@@ -70,28 +76,43 @@ void bind_matmul(nb::module_& m, nb::class_<Tensor>& tensor) {
     return unlocked(product_work(x, y), [&] { return ops::matmul(x, y); });
   };
   m.def("matmul", matmul, operand("x"), operand("y"), "x @ y as numpy defines it.");
-  tensor.def("__matmul__", [matmul](nb::handle a, nb::handle b) {
-    return is_operand(b) ? to_python(matmul(a, b)) : nb::borrow(Py_NotImplemented);
-  }, operand("other"));
-  tensor.def("__rmatmul__", [matmul](nb::handle a, nb::handle b) {
-    return is_operand(b) ? to_python(matmul(b, a)) : nb::borrow(Py_NotImplemented);
-  }, operand("other"));
-  m.def("dot", [](nb::handle a, nb::handle b) {
-          const auto [x, y] = as_pair(a, b, "dot");
-          return unlocked(product_work(x, y), [&] { return ops::dot(x, y); });
-        }, operand("x"), operand("y"),
-        "The last axis of x against the second last of y (the only one of a vector).");
-  m.def("batch_dot", [](nb::handle a, nb::handle b, nb::handle axes) {
-          const auto [x, y] = as_pair(a, b, "batch_dot");
-          const std::vector<Index> list =
-              axes.is_none() ? std::vector<Index>() : as_integers(axes, "batch_dot", "axes");
-          return unlocked(product_work(x, y), [&] { return ops::batch_dot(x, y, list); });
-        }, operand("x"), operand("y"), nb::arg("axes") = nb::none(),
-        "For each entry of the batch, one axis of x against one of y.");
-  m.def("bias_add", [](nb::handle a, nb::handle b) {
-          const auto [x, y] = as_pair(a, b, "bias_add");
-          return ops::bias_add(x, y);
-        }, operand("x"), operand("bias"), "x + bias along the last axis.");
+  tensor.def(
+      "__matmul__",
+      [matmul](nb::handle a, nb::handle b) {
+        return is_operand(b) ? to_python(matmul(a, b)) : nb::borrow(Py_NotImplemented);
+      },
+      operand("other"));
+  tensor.def(
+      "__rmatmul__",
+      [matmul](nb::handle a, nb::handle b) {
+        return is_operand(b) ? to_python(matmul(b, a)) : nb::borrow(Py_NotImplemented);
+      },
+      operand("other"));
+  m.def(
+      "dot",
+      [](nb::handle a, nb::handle b) {
+        const auto [x, y] = as_pair(a, b, "dot");
+        return unlocked(product_work(x, y), [&] { return ops::dot(x, y); });
+      },
+      operand("x"), operand("y"),
+      "The last axis of x against the second last of y (the only one of a vector).");
+  m.def(
+      "batch_dot",
+      [](nb::handle a, nb::handle b, nb::handle axes) {
+        const auto [x, y] = as_pair(a, b, "batch_dot");
+        const std::vector<Index> list =
+            axes.is_none() ? std::vector<Index>() : as_integers(axes, "batch_dot", "axes");
+        return unlocked(product_work(x, y), [&] { return ops::batch_dot(x, y, list); });
+      },
+      operand("x"), operand("y"), nb::arg("axes") = nb::none(),
+      "For each entry of the batch, one axis of x against one of y.");
+  m.def(
+      "bias_add",
+      [](nb::handle a, nb::handle b) {
+        const auto [x, y] = as_pair(a, b, "bias_add");
+        return ops::bias_add(x, y);
+      },
+      operand("x"), operand("bias"), "x + bias along the last axis.");
 }
 
 }  // namespace elman::bindings

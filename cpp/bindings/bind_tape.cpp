@@ -10,20 +10,24 @@
 namespace elman::bindings {
 namespace {
 
+bool is_list(nb::handle object) {
+  return PyList_Check(object.ptr()) || PyTuple_Check(object.ptr());
+}
+
 std::vector<Tensor> tensors_of(nb::handle object, const char* name) {
   std::vector<Tensor> out;
   const auto push = [&](nb::handle item) {
     const Tensor* tensor = peek_tensor(item);
     if (tensor == nullptr) {
       const std::string text = error_text(
-          "GradientTape.gradient",
-          std::string(name) + ": expected a Tensor or Variable, or a list of them, got " +
-              nb::cast<std::string>(item.type().attr("__name__")));
+          "GradientTape.gradient", std::string(name) +
+                                       ": expected a Tensor or Variable, or a list of them, got " +
+                                       nb::cast<std::string>(item.type().attr("__name__")));
       throw nb::type_error(text.c_str());
     }
     out.push_back(*tensor);
   };
-  if (PyList_Check(object.ptr()) || PyTuple_Check(object.ptr())) {
+  if (is_list(object)) {
     for (const nb::handle item : object) push(item);
   } else {
     push(object);
@@ -31,10 +35,13 @@ std::vector<Tensor> tensors_of(nb::handle object, const char* name) {
   return out;
 }
 
-std::vector<Tensor> weights_of(nb::handle object, const std::vector<Tensor>& targets) {
+/// One weight for each target; the weights of a single target may be a list of numbers.
+std::vector<Tensor> weights_of(nb::handle object, nb::handle target,
+                               const std::vector<Tensor>& targets) {
   std::vector<Tensor> out;
   if (object.is_none()) return out;
-  const bool list = PyList_Check(object.ptr()) || PyTuple_Check(object.ptr());
+  const bool list = is_list(object) &&
+                    (is_list(target) || (nb::len(object) == 1 && !is_number(object[nb::int_(0)])));
   const auto push = [&](nb::handle item) {
     const std::size_t i = out.size();
     if (i >= targets.size()) {
@@ -57,13 +64,13 @@ nb::object gradient(Tape& tape, nb::handle target, nb::handle sources,
                     nb::handle output_gradients) {
   const std::vector<Tensor> targets = tensors_of(target, "target");
   const std::vector<Tensor> wanted = tensors_of(sources, "sources");
-  const std::vector<Tensor> weights = weights_of(output_gradients, targets);
+  const std::vector<Tensor> weights = weights_of(output_gradients, target, targets);
   std::vector<Tensor> gradients;
   {
     const nb::gil_scoped_release release;
     gradients = tape.gradient(targets, wanted, weights);
   }
-  const bool list = PyList_Check(sources.ptr()) || PyTuple_Check(sources.ptr());
+  const bool list = is_list(sources);
   nb::list out;
   for (Tensor& g : gradients) {
     nb::object item = g.defined() ? to_python(std::move(g)) : nb::none();
@@ -95,20 +102,25 @@ void bind_tape(nb::module_& m) {
   nb::class_<Tape>(m, "Tape", nb::dynamic_attr(), "Records operations and differentiates them.")
       .def(nb::init<bool, bool>(), nb::arg("persistent") = false,
            nb::arg("watch_accessed_variables") = true)
-      .def("__enter__", [](nb::handle self) {
+      .def("__enter__",
+           [](nb::handle self) {
              nb::cast<Tape&>(self).start();
              return nb::borrow(self);
            })
       .def("__exit__", [](Tape& tape, const nb::args&) { tape.stop(); })
-      .def("watch", [](Tape& tape, nb::handle tensors) {
-             for (const Tensor& tensor : tensors_of(tensors, "tensor")) tape.watch(tensor);
-           }, operand("tensor"), "Records what is computed from a tensor, or from each of a list.")
+      .def(
+          "watch",
+          [](Tape& tape, nb::handle tensors) {
+            for (const Tensor& tensor : tensors_of(tensors, "tensor")) tape.watch(tensor);
+          },
+          operand("tensor"), "Records what is computed from a tensor, or from each of a list.")
       .def("gradient", &gradient, operand("target"), operand("sources"),
            nb::arg("output_gradients") = nb::none(),
            "d sum(target) / d source for each source, None where nothing connects them. "
            "output_gradients weigh the elements of the target.")
-      .def("stop_recording", [](nb::handle self) { return Pause{nb::borrow(self)}; },
-           "A context in which this tape does not record.")
+      .def(
+          "stop_recording", [](nb::handle self) { return Pause{nb::borrow(self)}; },
+          "A context in which this tape does not record.")
       .def("reset", &Tape::reset, "Forgets everything that was recorded and watched.")
       .def_prop_ro("persistent", &Tape::persistent);
 }

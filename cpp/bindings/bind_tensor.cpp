@@ -33,8 +33,8 @@ nb::object dlpack(nb::handle self, const nb::kwargs& options) {
 
 std::string describe(const char* head, const Tensor& self) {
   const nb::object text = numpy().attr("array2string")(to_numpy(self), nb::arg("separator") = ", ");
-  return std::string(head) + "shape=" + self.shape().text() + ", dtype=" +
-         dtype_name(self.dtype()) + ", numpy=" + (self.ndim() > 1 ? "\n" : "") +
+  return std::string(head) + "shape=" + self.shape().text() +
+         ", dtype=" + dtype_name(self.dtype()) + ", numpy=" + (self.ndim() > 1 ? "\n" : "") +
          nb::cast<std::string>(text) + ")";
 }
 
@@ -73,22 +73,26 @@ nb::tuple reduced(nb::handle self) {
 }
 
 void bind_values(nb::class_<Tensor>& tensor) {
-  tensor
-      .def_prop_ro("shape", [](const Tensor& t) { return shape_tuple(t.shape()); })
+  tensor.def_prop_ro("shape", [](const Tensor& t) { return shape_tuple(t.shape()); })
       .def_prop_ro("dtype", [](const Tensor& t) { return dtype_name(t.dtype()); })
       .def_prop_ro("ndim", &Tensor::ndim)
       .def_prop_ro("size", &Tensor::size)
       .def_prop_ro("nbytes", &Tensor::bytes)
       .def_prop_ro("T", [](const Tensor& t) { return ops::transpose(t); })
-      .def("numpy", [](const Tensor& t) { return to_numpy(t); },
-           "A read-only numpy view of the values, without a copy.")
+      .def(
+          "numpy", [](const Tensor& t) { return to_numpy(t); },
+          "A read-only numpy view of the values, without a copy.")
       .def("item", &to_number, "The value of a tensor with one element as a Python number.")
       .def("tolist", [](const Tensor& t) { return to_numpy(t).attr("tolist")(); })
-      .def("copy", [](const Tensor& t) { return t.copy(); }, "A copy that no tape knows.")
+      .def(
+          "copy", [](const Tensor& t) { return t.copy(); }, "A copy that no tape knows.")
       .def("reshape", &reshape, "The same values under another shape; one dimension may be -1.")
-      .def("astype", [](const Tensor& t, nb::handle dtype) {
-             return ops::cast(t, as_dtype(dtype, t.dtype()));
-           }, nb::arg("dtype"), "The values in another element type.");
+      .def(
+          "astype",
+          [](const Tensor& t, nb::handle dtype) {
+            return ops::cast(t, as_dtype(dtype, t.dtype()));
+          },
+          nb::arg("dtype"), "The values in another element type.");
 }
 
 void bind_protocols(nb::class_<Tensor>& tensor) {
@@ -97,11 +101,13 @@ void bind_protocols(nb::class_<Tensor>& tensor) {
            nb::arg("copy") = nb::none())
       .def("__dlpack__", &dlpack)
       .def("__dlpack_device__", [](const Tensor&) { return nb::make_tuple(1, 0); })
-      .def("__len__", [](const Tensor& t) {
+      .def("__len__",
+           [](const Tensor& t) {
              if (t.ndim() == 0) throw nb::type_error("[Tensor.__len__] a scalar has no length");
              return t.shape()[0];
            })
-      .def("__iter__", [](const Tensor& t) {
+      .def("__iter__",
+           [](const Tensor& t) {
              if (t.ndim() == 0) throw nb::type_error("[Tensor.__iter__] a scalar has no elements");
              nb::list items;
              for (Tensor& item : ops::unstack(t)) items.append(to_python(std::move(item)));
@@ -155,11 +161,10 @@ nb::object add_to(nb::handle self, nb::handle value, double sign) {
 
 nb::tuple reduced_variable(nb::handle self) {
   const Variable& variable = nb::cast<const Variable&>(self);
-  return nb::make_tuple(
-      self.type(),
-      nb::make_tuple(to_numpy(variable.copy(), true), variable.trainable(),
-                     dtype_name(variable.dtype()), variable.name()),
-      self.attr("__dict__"));
+  return nb::make_tuple(self.type(),
+                        nb::make_tuple(to_numpy(variable.copy(), true), variable.trainable(),
+                                       dtype_name(variable.dtype()), variable.name()),
+                        self.attr("__dict__"));
 }
 
 void bind_variable(nb::module_& m) {
@@ -168,26 +173,31 @@ void bind_variable(nb::module_& m) {
       .def("__init__", &make_variable, operand("value"), nb::arg("trainable") = true,
            nb::arg("dtype") = nb::none(), nb::arg("name") = nb::none(),
            "Copies value. Trainable variables are watched by gradient tapes without being asked.")
-      .def("assign", [](nb::handle self, nb::handle value) {
-             Variable& variable = nb::cast<Variable&>(self);
-             variable.assign(new_value(variable, value));
-             return nb::borrow(self);
-           }, operand("value"), "Takes a new value of the same shape; numbers fill the variable.")
-      .def("assign_add", [](nb::handle self, nb::handle v) { return add_to(self, v, 1); },
-           operand("value"))
-      .def("assign_sub", [](nb::handle self, nb::handle v) { return add_to(self, v, -1); },
-           operand("value"))
-      .def("value", &Variable::value, "The present value as a tensor that later assigns leave alone.")
-      .def_prop_ro("version", [](const Variable& v) { return v.version(); },
-                   "A number that changes with every new value.")
+      .def(
+          "assign",
+          [](nb::handle self, nb::handle value) {
+            Variable& variable = nb::cast<Variable&>(self);
+            variable.assign(new_value(variable, value));
+            return nb::borrow(self);
+          },
+          operand("value"), "Takes a new value of the same shape; numbers fill the variable.")
+      .def(
+          "assign_add", [](nb::handle self, nb::handle v) { return add_to(self, v, 1); },
+          operand("value"))
+      .def(
+          "assign_sub", [](nb::handle self, nb::handle v) { return add_to(self, v, -1); },
+          operand("value"))
+      .def("value", &Variable::value,
+           "The present value as a tensor that later assigns leave alone.")
+      .def_prop_ro(
+          "version", [](const Variable& v) { return v.version(); },
+          "A number that changes with every new value.")
       .def_prop_rw("trainable", &Variable::trainable, &Variable::set_trainable)
       .def_prop_rw("name", &Variable::name, &Variable::set_name)
-      .def_prop_rw("path",
-                   [](nb::handle self) {
-                     return nb::getattr(self, "_path", self.attr("name"));
-                   },
-                   [](nb::handle self, nb::handle path) { self.attr("_path") = path; },
-                   "Layer and name, as 'lstm/kernel'; the name until a layer sets it.")
+      .def_prop_rw(
+          "path", [](nb::handle self) { return nb::getattr(self, "_path", self.attr("name")); },
+          [](nb::handle self, nb::handle path) { self.attr("_path") = path; },
+          "Layer and name, as 'lstm/kernel'; the name until a layer sets it.")
       .def("__reduce__", &reduced_variable)
       .def("__repr__", &describe_variable);
 }
@@ -197,7 +207,9 @@ void bind_variable(nb::module_& m) {
 void bind_tensor(nb::module_& m) {
   nb::class_<Tensor> tensor(m, "Tensor", nb::dynamic_attr(), nb::is_weak_referenceable(),
                             "An n-dimensional array of float32, float64, int32, int64 or bool.");
-  tensor.def("__init__", [](Tensor* self, nb::handle array, nb::handle dtype) {
+  tensor.def(
+      "__init__",
+      [](Tensor* self, nb::handle array, nb::handle dtype) {
         const Tensor given = as_tensor(array, "Tensor", "array");
         new (self) Tensor(ops::cast(given, as_dtype(dtype, given.dtype())));
       },

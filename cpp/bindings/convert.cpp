@@ -18,9 +18,8 @@ std::string name_of_type(nb::handle object) {
 }
 
 [[noreturn]] void fail_type(const char* where, const char* name, const std::string& got) {
-  const std::string text =
-      error_text(where, std::string(name) + ": expected an array of numbers or booleans, got " +
-                            got);
+  const std::string text = error_text(
+      where, std::string(name) + ": expected an array of numbers or booleans, got " + got);
   throw nb::type_error(text.c_str());
 }
 
@@ -29,9 +28,7 @@ bool is_text(nb::handle object) {
          PyByteArray_Check(object.ptr());
 }
 
-bool has(nb::handle object, const char* attribute) {
-  return nb::hasattr(object, attribute);
-}
+bool has(nb::handle object, const char* attribute) { return nb::hasattr(object, attribute); }
 
 /// A number in the type `like`, widened where it would not fit: 0.5 beside integers is float32.
 Tensor number_tensor(nb::handle object, std::optional<DType> like) {
@@ -63,8 +60,8 @@ Tensor number_tensor(nb::handle object, std::optional<DType> like) {
 
 /// Elements of another width or order: numpy converts them.
 Tensor converted_by_numpy(nb::handle array, DType dtype) {
-  const nb::object copy = numpy().attr("array")(array, nb::arg("dtype") = dtype_name(dtype),
-                                                nb::arg("order") = "C");
+  const nb::object copy =
+      numpy().attr("array")(array, nb::arg("dtype") = dtype_name(dtype), nb::arg("order") = "C");
   return *numpy_tensor(copy).tensor;
 }
 
@@ -154,8 +151,7 @@ std::pair<Tensor, Tensor> as_pair(nb::handle a, nb::handle b, const char* where)
   }
   Tensor y = as_tensor(b, where, "y");
   const bool weak_b = is_number(b) || PyList_Check(b.ptr()) || PyTuple_Check(b.ptr());
-  Tensor x = as_tensor(a, where, "x",
-                       weak_b ? std::nullopt : std::optional<DType>(y.dtype()));
+  Tensor x = as_tensor(a, where, "x", weak_b ? std::nullopt : std::optional<DType>(y.dtype()));
   return {std::move(x), std::move(y)};
 }
 
@@ -177,9 +173,8 @@ std::vector<Index> as_integers(nb::handle object, const char* where, const char*
     const Py_ssize_t value = PyNumber_AsSsize_t(item.ptr(), PyExc_OverflowError);
     if (value == -1 && PyErr_Occurred()) {
       PyErr_Clear();
-      const std::string text = error_text(
-          where, std::string(name) + ": expected integers, got " +
-                     nb::cast<std::string>(nb::repr(item)));
+      const std::string text = error_text(where, std::string(name) + ": expected integers, got " +
+                                                     nb::cast<std::string>(nb::repr(item)));
       throw nb::type_error(text.c_str());
     }
     out.push_back(value);

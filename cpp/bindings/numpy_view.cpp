@@ -105,8 +105,8 @@ BufferResult numpy_tensor(nb::handle array) {
     if (!type.nearest) out.problem = describe_type(array, format);
     return out;
   }
-  const bool aligned = reinterpret_cast<std::uintptr_t>(raw->buf) %
-                           static_cast<std::uintptr_t>(raw->itemsize) == 0;
+  const bool aligned =
+      reinterpret_cast<std::uintptr_t>(raw->buf) % static_cast<std::uintptr_t>(raw->itemsize) == 0;
   if (PyBuffer_IsContiguous(raw, 'C') == 0 || !aligned) {
     out.convert_to = type.own;
     // A contiguous array that is only misaligned is copied here.
@@ -127,13 +127,11 @@ nb::object to_numpy(const Tensor& tensor, bool writable) {
   }
   // The capsule holds the storage, so the view outlives the tensor and a Variable never changes it.
   auto* held = new std::shared_ptr<void>(tensor.keep_alive());
-  const nb::capsule owner(held, [](void* p) noexcept {
-    delete static_cast<std::shared_ptr<void>*>(p);
-  });
+  const nb::capsule owner(held,
+                          [](void* p) noexcept { delete static_cast<std::shared_ptr<void>*>(p); });
   const auto rank = static_cast<std::size_t>(tensor.ndim());
-  const nb::dlpack::dtype dtype = visit_any(tensor.dtype(), [](auto zero) {
-    return nb::dtype<decltype(zero)>();
-  });
+  const nb::dlpack::dtype dtype =
+      visit_any(tensor.dtype(), [](auto zero) { return nb::dtype<decltype(zero)>(); });
   if (writable) {
     const nb::ndarray<nb::numpy> view(const_cast<void*>(tensor.raw()), rank, shape, owner, nullptr,
                                       dtype);

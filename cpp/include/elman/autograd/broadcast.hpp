@@ -23,9 +23,9 @@ inline Shape broadcast_shapes(std::string_view where, const Shape& a, const Shap
   for (Index i = 1; i <= shorter; ++i) {
     const Index da = a[a.rank() - i], db = b[b.rank() - i];
     if (da != db && da != 1 && db != 1) {
-      fail(where, "y: shape " + b.text() + " does not broadcast with x " + a.text() +
-                      "; axis -" + std::to_string(i) + " is " + std::to_string(db) +
-                      " against " + std::to_string(da));
+      fail(where, "y: shape " + b.text() + " does not broadcast with x " + a.text() + "; axis -" +
+                      std::to_string(i) + " is " + std::to_string(db) + " against " +
+                      std::to_string(da));
     }
     out[out.rank() - i] = da == 1 ? db : da;
   }
@@ -36,7 +36,7 @@ inline Shape broadcast_shapes(std::string_view where, const Shape& a, const Shap
 /// equal shapes and scalars are one run, a row added to a matrix one run per row.
 template <std::size_t K>
 struct RunPlan {
-  Index rank = 0;                                            // merged axes; the last one is the run
+  Index rank = 0;  // merged axes; the last one is the run
   std::array<Index, Shape::kMaxRank> dims{};
   std::array<std::array<Index, Shape::kMaxRank>, K> strides{};  // elements; 0 where broadcast
 

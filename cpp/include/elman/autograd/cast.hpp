@@ -24,7 +24,8 @@ namespace elman {
 
 namespace detail {
 
-/// Real to integer without undefined behaviour: NaN and values out of range give the lowest integer.
+/// Real to integer without undefined behaviour: NaN and values out of range give the lowest
+/// integer.
 template <class To, class From>
 To convert_element(From x) {
   if constexpr (std::is_same_v<To, bool>) {

@@ -89,7 +89,8 @@ constexpr T floor_remainder(T a, T b) {
 }
 template <class T>
 constexpr T integer_power(T base, T exponent) {
-  if (exponent < 0) return base == 1 ? T(1) : base == -1 ? (exponent % 2 == 0 ? T(1) : T(-1)) : T(0);
+  if (exponent < 0)
+    return base == 1 ? T(1) : base == -1 ? (exponent % 2 == 0 ? T(1) : T(-1)) : T(0);
   T out = 1;
   for (; exponent > 0; exponent /= 2) {
     if (exponent % 2 != 0) out = wrap_multiply(out, base);

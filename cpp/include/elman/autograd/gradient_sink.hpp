@@ -22,10 +22,9 @@ inline void add_into(Tensor& target, const Tensor& addend) {
     using T = decltype(zero);
     T* to = target.mutable_data<T>();
     const T* from = addend.data<T>();
-    parallel(4.0 * static_cast<double>(target.size()), target.size(),
-                 [=](Index begin, Index end) {
-                   for (Index i = begin; i < end; ++i) to[i] += from[i];
-                 });
+    parallel(4.0 * static_cast<double>(target.size()), target.size(), [=](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) to[i] += from[i];
+    });
   });
 }
 
@@ -105,10 +104,10 @@ class GradientSink {
   void check(std::size_t input, const Tensor& addend) const {
     const detail::GradientSlot& s = slot(input);
     if (s.shape == addend.shape() && s.dtype == addend.dtype()) return;
-    fail_state("GradientTape.gradient",
-               std::string(name_) + ": the backward pass returned " + addend.shape().text() + " " +
-                   dtype_name(addend.dtype()) + " for an input of " + s.shape.text() + " " +
-                   dtype_name(s.dtype));
+    fail_state("GradientTape.gradient", std::string(name_) + ": the backward pass returned " +
+                                            addend.shape().text() + " " +
+                                            dtype_name(addend.dtype()) + " for an input of " +
+                                            s.shape.text() + " " + dtype_name(s.dtype));
   }
 
   const char* name_;

@@ -27,9 +27,8 @@ constexpr const char* compare_name(Compare op) {
 /// Unrecorded; a and b have one element type, not bool.
 inline Tensor apply_binary(Binary op, const Tensor& a, const Tensor& b) {
   Tensor out(broadcast_shapes(binary_name(op), a.shape(), b.shape()), a.dtype());
-  const BinaryRun run = visit_number(binary_name(op), a.dtype(), [&](auto zero) {
-    return find_binary<decltype(zero)>(op);
-  });
+  const BinaryRun run = visit_number(binary_name(op), a.dtype(),
+                                     [&](auto zero) { return find_binary<decltype(zero)>(op); });
   // pow, fmod: tens of nanoseconds each; the others move 12 bytes per element.
   const bool slow = op == Binary::power || op == Binary::mod || op == Binary::floor_divide;
   run_broadcast(run, a, b, out, slow ? 40.0 : 2.0);
@@ -207,13 +206,13 @@ inline Tensor minimum(const Tensor& a, const Tensor& b) { return binary(Binary::
 
 /// Elementwise comparison, bool; comparisons with NaN are false, except not_equal.
 inline Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
+  const Shape shape = detail::broadcast_shapes(detail::compare_name(op), a.shape(), b.shape());
   if (op == Compare::greater) return compare(Compare::less, b, a);
   if (op == Compare::greater_equal) return compare(Compare::less_equal, b, a);
   DType dtype = promote(a.dtype(), b.dtype());
   if (dtype == DType::bool_) dtype = DType::int32;
   const NoRecording off;
   const Tensor x = cast(a, dtype), y = cast(b, dtype);
-  const Shape shape = detail::broadcast_shapes(detail::compare_name(op), a.shape(), b.shape());
   Tensor out(shape, DType::bool_);
   const detail::BinaryRun run = visit_number(detail::compare_name(op), dtype, [&](auto zero) {
     return detail::find_compare<decltype(zero)>(op);

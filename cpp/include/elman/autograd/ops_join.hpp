@@ -90,9 +90,9 @@ inline Tensor concatenate(const std::vector<Tensor>& tensors, Index axis = -1) {
       other[k] = shape[k];
     }
     if (!(other == shape)) {
-      fail("concatenate", "tensors: expected " + pieces.front().shape().text() +
-                              " up to axis " + std::to_string(axis) + ", got " +
-                              pieces[i].shape().text() + " at position " + std::to_string(i));
+      fail("concatenate", "tensors: expected " + pieces.front().shape().text() + " up to axis " +
+                              std::to_string(axis) + ", got " + pieces[i].shape().text() +
+                              " at position " + std::to_string(i));
     }
     shape[k] += lengths.back();
   }
@@ -132,9 +132,8 @@ inline std::vector<Tensor> unstack(const Tensor& x, Index axis = 0) {
   std::vector<Tensor> out;
   for (Index i = 0; i < count; ++i) {
     const detail::StridedView view = detail::along(x.shape(), k, i, 1);
-    out.push_back(detail::is_contiguous(view.plan())
-                      ? x.view(shape, view.offset)
-                      : detail::copy_strided(x, view).view(shape));
+    out.push_back(detail::is_contiguous(view.plan()) ? x.view(shape, view.offset)
+                                                     : detail::copy_strided(x, view).view(shape));
   }
   if (recording({&x})) {
     record_into("unstack", {x}, out, [from = x.shape(), k](const auto& d, GradientSink& sink) {

@@ -25,8 +25,8 @@ struct BatchProduct {
 
   void run(bool trans_a, bool trans_b, const Tensor& left, const Tensor& right, Tensor& out,
            bool accumulate) const {
-    const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) *
-                         static_cast<double>(k);
+    const double flops =
+        2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
     const auto count = static_cast<Index>(c.size());
     visit_float("matmul", out.dtype(), [&](auto zero) {
       using T = decltype(zero);
@@ -36,8 +36,8 @@ struct BatchProduct {
       const auto step = [&](Index begin, Index end) {
         for (Index i = begin; i < end; ++i) {
           const auto e = static_cast<std::size_t>(i);
-          product(trans_a, trans_b, m, n, k, pa + a[e], trans_a ? m : k, pb + b[e],
-                  trans_b ? k : n, pc + c[e], n, accumulate);
+          product(trans_a, trans_b, m, n, k, pa + a[e], trans_a ? m : k, pb + b[e], trans_b ? k : n,
+                  pc + c[e], n, accumulate);
         }
       };
       // Small products share out the batch, large ones their own rows and columns.
@@ -62,9 +62,7 @@ inline std::vector<Index> batch_offsets(const Shape& leading, const Shape& batch
   return out;
 }
 
-inline Shape leading_axes(const Shape& shape) {
-  return Shape(shape.begin(), shape.end() - 2);
-}
+inline Shape leading_axes(const Shape& shape) { return Shape(shape.begin(), shape.end() - 2); }
 
 /// Both operands have at least two axes.
 struct MatmulPlan {
@@ -160,8 +158,8 @@ namespace ops {
 inline Tensor matmul(const Tensor& a, const Tensor& b) {
   auto [x, y] = detail::real_pair(a, b);
   if (x.ndim() == 0 || y.ndim() == 0) {
-    fail("matmul", "expected arrays of rank >= 1, got x " + x.shape().text() + " and y " +
-                       y.shape().text());
+    fail("matmul",
+         "expected arrays of rank >= 1, got x " + x.shape().text() + " and y " + y.shape().text());
   }
   const bool row = x.ndim() == 1, column = y.ndim() == 1;
   if (row) x = expand_dims(x, 0);

@@ -81,14 +81,15 @@ void for_each_group(const Shape& shape, const std::vector<bool>& reduced, F&& st
 template <class Op>
 Tensor reduce_groups(const Tensor& x, const std::vector<bool>& reduced) {
   Tensor out = x;
-  for_each_group(x.shape(), reduced, [&](Index outer, Index count, Index inner, const Shape& after) {
-    Tensor next(after, x.dtype());
-    visit_number("sum", x.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      reduce_axis<Op>(out.data<T>(), next.mutable_data<T>(), outer, count, inner);
-    });
-    out = std::move(next);
-  });
+  for_each_group(x.shape(), reduced,
+                 [&](Index outer, Index count, Index inner, const Shape& after) {
+                   Tensor next(after, x.dtype());
+                   visit_number("sum", x.dtype(), [&](auto zero) {
+                     using T = decltype(zero);
+                     reduce_axis<Op>(out.data<T>(), next.mutable_data<T>(), outer, count, inner);
+                   });
+                   out = std::move(next);
+                 });
   return out;
 }
 
@@ -177,15 +178,16 @@ inline Tensor prod_gradient(const Tensor& x, const Tensor& d_kept,
     Index outer, count, inner;
   };
   std::vector<Group> groups;
-  for_each_group(x.shape(), reduced, [&](Index outer, Index count, Index inner, const Shape& after) {
-    Tensor next(after, x.dtype());
-    visit_float("prod", x.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      reduce_axis<ProdOp>(values.back().data<T>(), next.mutable_data<T>(), outer, count, inner);
-    });
-    values.push_back(std::move(next));
-    groups.push_back({outer, count, inner});
-  });
+  for_each_group(
+      x.shape(), reduced, [&](Index outer, Index count, Index inner, const Shape& after) {
+        Tensor next(after, x.dtype());
+        visit_float("prod", x.dtype(), [&](auto zero) {
+          using T = decltype(zero);
+          reduce_axis<ProdOp>(values.back().data<T>(), next.mutable_data<T>(), outer, count, inner);
+        });
+        values.push_back(std::move(next));
+        groups.push_back({outer, count, inner});
+      });
   Tensor d = d_kept;
   for (std::size_t g = groups.size(); g-- > 0;) {
     Tensor dx(values[g].shape(), x.dtype());
@@ -227,7 +229,7 @@ namespace ops {
 /// Errors    std::invalid_argument for max or min of nothing, std::out_of_range for a missing axis
 inline Tensor reduce(Reduce op, const Tensor& input, const Axes& axes = {}, bool keepdims = false) {
   const char* where = detail::reduce_name(op);
-  const Tensor x = op == Reduce::mean ? as_float(input)
+  const Tensor x = op == Reduce::mean              ? as_float(input)
                    : input.dtype() == DType::bool_ ? cast(input, DType::int32)
                                                    : input;
   const std::vector<bool> reduced = detail::reduced_axes(where, x.shape(), axes);
@@ -285,19 +287,18 @@ inline Tensor arg_extreme(bool largest, const Tensor& input, Index axis, bool ke
   visit_number(where, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* from = x.data<T>();
-    detail::parallel(2.0 * static_cast<double>(x.size()), outer * inner,
-                     [=](Index begin, Index end) {
-                       for (Index u = begin; u < end; ++u) {
-                         const T* row = from + u / inner * count * inner + u % inner;
-                         Index best = 0;
-                         for (Index c = 1; c < count && row[best * inner] == row[best * inner];
-                              ++c) {
-                           const T a = row[c * inner], b = row[best * inner];
-                           if ((largest ? a > b : a < b) || a != a) best = c;
-                         }
-                         to[u] = best;
-                       }
-                     });
+    detail::parallel(
+        2.0 * static_cast<double>(x.size()), outer * inner, [=](Index begin, Index end) {
+          for (Index u = begin; u < end; ++u) {
+            const T* row = from + u / inner * count * inner + u % inner;
+            Index best = 0;
+            for (Index c = 1; c < count && row[best * inner] == row[best * inner]; ++c) {
+              const T a = row[c * inner], b = row[best * inner];
+              if ((largest ? a > b : a < b) || a != a) best = c;
+            }
+            to[u] = best;
+          }
+        });
   });
   if (!keepdims) shape.erase(k);
   return out.view(shape);
@@ -320,9 +321,8 @@ inline Tensor cumsum(const Tensor& input, Index axis) {
           const Index row = (o * count + (reverse ? count - 1 - c : c)) * inner;
           const Index before = row + (reverse ? inner : -inner);
           for (Index i = 0; i < inner; ++i) {
-            target[row + i] =
-                c == 0 ? source[row + i]
-                       : detail::SumOp::apply<T>(target[before + i], source[row + i]);
+            target[row + i] = c == 0 ? source[row + i]
+                                     : detail::SumOp::apply<T>(target[before + i], source[row + i]);
           }
         }
       }
@@ -331,9 +331,8 @@ inline Tensor cumsum(const Tensor& input, Index axis) {
   };
   Tensor out = scan(x, false);
   if (is_floating(x.dtype()) && recording({&x})) {
-    record_into("cumsum", {x}, {out}, [scan](const auto& d, GradientSink& sink) {
-      sink.add(0, scan(d[0], true));
-    });
+    record_into("cumsum", {x}, {out},
+                [scan](const auto& d, GradientSink& sink) { sink.add(0, scan(d[0], true)); });
   }
   return out;
 }

@@ -29,8 +29,8 @@ inline Tensor reshaped(const char* name, const Tensor& x, const Shape& shape) {
 /// The elements of a view as a recorded operation; contiguous parts are not copied.
 inline Tensor viewed(const char* name, const Tensor& x, const StridedView& view,
                      const Shape& shape) {
-  Tensor out = is_contiguous(view.plan()) ? x.view(shape, view.offset)
-                                          : copy_strided(x, view).view(shape);
+  Tensor out =
+      is_contiguous(view.plan()) ? x.view(shape, view.offset) : copy_strided(x, view).view(shape);
   if (recording({&x})) {
     // Accumulates into one buffer per x: T steps x[:, t] of a sequence cost one array, not T.
     record_into(name, {x}, {out}, [view](const auto& d, GradientSink& sink) {
@@ -127,8 +127,8 @@ inline Tensor transpose(const Tensor& x, std::vector<Index> perm = {}) {
   if (static_cast<Index>(perm.size()) != rank) {
     fail("transpose", "perm: expected each axis of x " + x.shape().text() + " once");
   }
-  Tensor out = detail::is_contiguous(view.plan()) ? x.view(view.shape)
-                                                  : detail::copy_strided(x, view);
+  Tensor out =
+      detail::is_contiguous(view.plan()) ? x.view(view.shape) : detail::copy_strided(x, view);
   if (recording({&x})) {
     record_into("transpose", {x}, {out}, [perm](const auto& d, GradientSink& sink) {
       std::vector<Index> back(perm.size());

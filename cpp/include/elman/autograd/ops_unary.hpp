@@ -15,17 +15,30 @@
 namespace elman {
 
 enum class Unary : int {
-  negative, abs, square, sign,                           // integers stay integers
-  floor, ceil, round,                                    // piecewise constant: no gradient
-  exp, expm1, log, log1p, sqrt, rsqrt, reciprocal, sin, cos
+  negative,
+  abs,
+  square,
+  sign,  // integers stay integers
+  floor,
+  ceil,
+  round,  // piecewise constant: no gradient
+  exp,
+  expm1,
+  log,
+  log1p,
+  sqrt,
+  rsqrt,
+  reciprocal,
+  sin,
+  cos
 };
 
 namespace detail {
 
 constexpr const char* unary_name(Unary op) {
-  constexpr const char* names[] = {"negative", "abs",   "square", "sign", "floor", "ceil",
-                                   "round",    "exp",   "expm1",  "log",  "log1p", "sqrt",
-                                   "rsqrt",    "reciprocal", "sin", "cos"};
+  constexpr const char* names[] = {"negative", "abs",        "square", "sign", "floor", "ceil",
+                                   "round",    "exp",        "expm1",  "log",  "log1p", "sqrt",
+                                   "rsqrt",    "reciprocal", "sin",    "cos"};
   return names[static_cast<std::size_t>(op)];
 }
 
@@ -58,9 +71,8 @@ void unary_integer(Unary op, const T* x, T* y, Index n) {
     case Unary::abs:
       return map_run(x, y, n, [=](T v) { return v < 0 ? wrap_negate(v) : v; });
     case Unary::square:
-      return map_run(x, y, n, [](T v) {
-        return static_cast<T>(static_cast<U>(v) * static_cast<U>(v));
-      });
+      return map_run(x, y, n,
+                     [](T v) { return static_cast<T>(static_cast<U>(v) * static_cast<U>(v)); });
     case Unary::sign:
       return map_run(x, y, n, sign_of<T>);
     default:
@@ -149,8 +161,8 @@ void unary_slope(Unary op, const T* s, const T* dy, T* dx, Index n) {
 }
 
 constexpr double unary_cost(Unary op) {
-  const bool slow = op == Unary::expm1 || op == Unary::log1p || op == Unary::sin ||
-                    op == Unary::cos;
+  const bool slow =
+      op == Unary::expm1 || op == Unary::log1p || op == Unary::sin || op == Unary::cos;
   return slow ? 40.0 : op == Unary::exp || op == Unary::log ? 8.0 : 2.0;
 }
 
@@ -162,8 +174,7 @@ namespace ops {
 /// Errors    none: outside of its domain a function gives NaN or an infinity (IEEE 754)
 inline Tensor unary(Unary op, const Tensor& input) {
   const bool real = is_floating(input.dtype()) || op > Unary::round;
-  const Tensor x = real ? as_float(input)
-                        : cast(input, promote(input.dtype(), DType::int32));
+  const Tensor x = real ? as_float(input) : cast(input, promote(input.dtype(), DType::int32));
   Tensor y(x.shape(), x.dtype());
   visit_number(detail::unary_name(op), x.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -248,29 +259,28 @@ inline Tensor activation(Activation kind, const Tensor& input) {
     using T = decltype(zero);
     const T* from = x.data<T>();
     T* to = y.mutable_data<T>();
-    detail::parallel(kCost * static_cast<double>(x.size()), x.size(),
-                     [=](Index begin, Index end) {
-                       elman::activate(kind, from + begin, to + begin, end - begin);
-                     });
+    detail::parallel(kCost * static_cast<double>(x.size()), x.size(), [=](Index begin, Index end) {
+      elman::activate(kind, from + begin, to + begin, end - begin);
+    });
   });
   if (!recording({&x})) return y;
-  record_into("activation", {x}, {y},
-              [kind, s = kernels::derivative_from_output(kind) ? y : x](const auto& d,
-                                                                        GradientSink& sink) {
-                Tensor dx(s.shape(), s.dtype());
-                visit_float("activation", s.dtype(), [&](auto zero) {
-                  using T = decltype(zero);
-                  const T* saved = s.template data<T>();
-                  const T* dy = d[0].template data<T>();
-                  T* to = dx.mutable_data<T>();
-                  detail::parallel(kCost * static_cast<double>(s.size()), s.size(),
-                                   [=](Index begin, Index end) {
-                                     elman::activate_backward(kind, saved + begin, saved + begin,
-                                                              dy + begin, to + begin, end - begin);
-                                   });
-                });
-                sink.add(0, std::move(dx));
-              });
+  record_into(
+      "activation", {x}, {y},
+      [kind, s = kernels::derivative_from_output(kind) ? y : x](const auto& d, GradientSink& sink) {
+        Tensor dx(s.shape(), s.dtype());
+        visit_float("activation", s.dtype(), [&](auto zero) {
+          using T = decltype(zero);
+          const T* saved = s.template data<T>();
+          const T* dy = d[0].template data<T>();
+          T* to = dx.mutable_data<T>();
+          detail::parallel(kCost * static_cast<double>(s.size()), s.size(),
+                           [=](Index begin, Index end) {
+                             elman::activate_backward(kind, saved + begin, saved + begin,
+                                                      dy + begin, to + begin, end - begin);
+                           });
+        });
+        sink.add(0, std::move(dx));
+      });
   return y;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// elman/autograd/reduce.hpp: sums and extremes along an axis, in an order that threads never change.
+// elman/autograd/reduce.hpp: sums and extremes along an axis, in an order that threads never
+// change.
 #pragma once
 
 #include <algorithm>
@@ -17,12 +18,14 @@ namespace elman::detail {
 // added in order; the leaves are added as a balanced tree. The tree depends on count alone, so any
 // number of threads gives the same bits, and the error grows with kLeaf + log2(count).
 inline constexpr Index kLeaf = 256;
-inline constexpr Index kLeafLanes = 32;    // independent accumulators of a contiguous leaf
-inline constexpr Index kColumns = 256;  // columns summed together: 2 KiB of accumulators
+inline constexpr Index kLeafLanes = 32;  // independent accumulators of a contiguous leaf
+inline constexpr Index kColumns = 256;   // columns summed together: 2 KiB of accumulators
 
 struct SumOp {
   template <class T>
-  static constexpr T start() { return T(0); }
+  static constexpr T start() {
+    return T(0);
+  }
   template <class T>
   static T apply(T a, T b) {
     if constexpr (std::is_integral_v<T>) {  // wraps instead of undefined behaviour
@@ -35,7 +38,9 @@ struct SumOp {
 };
 struct ProdOp {
   template <class T>
-  static constexpr T start() { return T(1); }
+  static constexpr T start() {
+    return T(1);
+  }
   template <class T>
   static T apply(T a, T b) {
     if constexpr (std::is_integral_v<T>) {
@@ -117,8 +122,8 @@ void reduce_rows(const T* x, T* y, Index outer, Index count) {
       parallel(flops / static_cast<double>(outer), leaves, [&](Index begin, Index end) {
         for (Index l = begin; l < end; ++l) partial[static_cast<std::size_t>(l)] = leaf_of(row, l);
       });
-      y[o] = reduce_tree<Op, T>(
-          0, leaves, [&](Index l) { return partial[static_cast<std::size_t>(l)]; });
+      y[o] = reduce_tree<Op, T>(0, leaves,
+                                [&](Index l) { return partial[static_cast<std::size_t>(l)]; });
     }
     return;
   }
@@ -132,8 +137,8 @@ void reduce_rows(const T* x, T* y, Index outer, Index count) {
 
 /// y[0, width) = the tree over leaves [begin, end) of rows with distance `stride`.
 template <class Op, class T>
-void reduce_columns_tree(const T* x, Index stride, Index count, Index width, Index begin,
-                         Index end, T* y) {
+void reduce_columns_tree(const T* x, Index stride, Index count, Index width, Index begin, Index end,
+                         T* y) {
   if (end - begin == 1) {
     const Index first = begin * kLeaf, last = std::min(count, first + kLeaf);
     for (Index j = 0; j < width; ++j) y[j] = x[first * stride + j];
@@ -164,9 +169,8 @@ void reduce_tall(const T* x, T* y, Index count, Index inner, double flops) {
     }
   });
   for (Index j = 0; j < inner; ++j) {
-    y[j] = reduce_tree<Op, T>(0, leaves, [&](Index l) {
-      return partial[static_cast<std::size_t>(l * inner + j)];
-    });
+    y[j] = reduce_tree<Op, T>(
+        0, leaves, [&](Index l) { return partial[static_cast<std::size_t>(l * inner + j)]; });
   }
 }
 
@@ -180,8 +184,8 @@ void reduce_axis(const T* x, T* y, Index outer, Index count, Index inner) {
   if (outer == 0 || inner == 0) return;
   if (inner == 1) return reduce_rows<Op>(x, y, outer, count);
   const Index blocks = (inner + kColumns - 1) / kColumns;
-  const double flops = 2.0 * static_cast<double>(outer) * static_cast<double>(count) *
-                       static_cast<double>(inner);
+  const double flops =
+      2.0 * static_cast<double>(outer) * static_cast<double>(count) * static_cast<double>(inner);
   const Index leaves = (count + kLeaf - 1) / kLeaf;
   if (outer == 1 && plan_parts(flops, blocks) < plan_parts(flops, leaves)) {
     return reduce_tall<Op>(x, y, count, inner, flops);

@@ -53,16 +53,16 @@ inline void record_into(const char* name, const std::vector<Tensor>& inputs,
 
 inline void record(const char* name, const std::vector<Tensor>& inputs,
                    const std::vector<Tensor>& outputs, Backward backward) {
-  record_into(name, inputs, outputs,
-              [run = std::move(backward)](const std::vector<Tensor>& d_outputs,
-                                          GradientSink& sink) {
-                std::vector<bool> needed(sink.size());
-                for (std::size_t i = 0; i < sink.size(); ++i) needed[i] = sink.needed(i);
-                std::vector<Tensor> gradients = run(d_outputs, needed);
-                for (std::size_t i = 0; i < gradients.size() && i < sink.size(); ++i) {
-                  sink.add(i, std::move(gradients[i]));
-                }
-              });
+  record_into(
+      name, inputs, outputs,
+      [run = std::move(backward)](const std::vector<Tensor>& d_outputs, GradientSink& sink) {
+        std::vector<bool> needed(sink.size());
+        for (std::size_t i = 0; i < sink.size(); ++i) needed[i] = sink.needed(i);
+        std::vector<Tensor> gradients = run(d_outputs, needed);
+        for (std::size_t i = 0; i < gradients.size() && i < sink.size(); ++i) {
+          sink.add(i, std::move(gradients[i]));
+        }
+      });
 }
 
 /// Records operations between start() and stop() on the thread that called start().

@@ -84,8 +84,8 @@ class TapeState {
     }
     if (!any) return;
     for (const Tensor& output : outputs) {
-      const bool fresh = output.defined() && is_floating(output.dtype()) &&
-                         ids_.find(output.id()) < 0;
+      const bool fresh =
+          output.defined() && is_floating(output.dtype()) && ids_.find(output.id()) < 0;
       entry.slots.push_back(fresh ? add_slot(output) : -1);
     }
     entries_.push_back(std::move(entry));
@@ -265,8 +265,8 @@ inline void forbid_second_order(const std::vector<Tensor>& targets,
   if (t_active == 0 || t_paused > 0) return;
   std::vector<Tensor> inputs = targets;
   inputs.insert(inputs.end(), sources.begin(), sources.end());
-  const auto node = std::make_shared<const Node>(
-      "gradient", [](const std::vector<Tensor>&, GradientSink&) {
+  const auto node =
+      std::make_shared<const Node>("gradient", [](const std::vector<Tensor>&, GradientSink&) {
         fail_state("GradientTape.gradient",
                    "second derivatives are not supported: the target depends on a gradient; "
                    "take gradients outside of the block of the outer tape, or pass them through "
@@ -281,8 +281,8 @@ inline std::vector<Tensor> run_backward(const std::shared_ptr<TapeState>& state,
                                         const std::vector<Tensor>& output_gradients) {
   for (const Tensor& target : targets) {
     if (!is_floating(target.dtype())) {
-      fail("GradientTape.gradient", std::string("target: expected float32 or float64, got ") +
-                                        dtype_name(target.dtype()));
+      fail("GradientTape.gradient",
+           std::string("target: expected float32 or float64, got ") + dtype_name(target.dtype()));
     }
   }
   TapeState::Recording recording = state->begin_backward(targets, sources);

@@ -138,13 +138,14 @@ class Tensor {
   /// Keeps the memory of this value alive for as long as it is held (views from other libraries).
   [[nodiscard]] std::shared_ptr<void> keep_alive() const noexcept { return impl_->storage; }
 
-  /// The same memory from element `offset` on, under another shape. Errors: none, the caller checks.
+  /// The same memory from element `offset` on, under another shape. Errors: none, the caller
+  /// checks.
   [[nodiscard]] Tensor view(const Shape& shape, Index offset = 0) const {
     Tensor out;
     out.impl_ = std::make_shared<detail::TensorImpl>();
     out.impl_->storage = impl_->storage;
-    out.impl_->data = static_cast<char*>(impl_->data) +
-                      offset * static_cast<Index>(item_size(impl_->dtype));
+    out.impl_->data =
+        static_cast<char*>(impl_->data) + offset * static_cast<Index>(item_size(impl_->dtype));
     out.describe(shape, impl_->dtype);
     return out;
   }

@@ -28,8 +28,8 @@ inline void check_ids(std::string_view where, const std::int64_t* ids, const Sha
   for (Index i = 0; i < n; ++i) {
     if (ids[i] >= 0 && ids[i] < rows) continue;
     fail_range(where, "ids: id " + std::to_string(ids[i]) + " at position " +
-                          position_text(shape, i) + " is outside of the table; expected 0 <= id < " +
-                          std::to_string(rows));
+                          position_text(shape, i) +
+                          " is outside of the table; expected 0 <= id < " + std::to_string(rows));
   }
 }
 
