@@ -353,7 +353,7 @@ def sin(x: object | None) -> Tensor:
 def cos(x: object | None) -> Tensor:
     """The cosine of x radians."""
 
-def clip(x: object | None, x_min: object, x_max: object) -> Tensor:
+def clip(x: object | None, x_min: object | None, x_max: object | None) -> Tensor:
     """min(max(x, x_min), x_max); None is no bound."""
 
 def activation(x: object | None, name: str, axis: int = -1) -> Tensor:
@@ -397,12 +397,12 @@ def any(x: object | None, axis: object | None = None, keepdims: bool = False) ->
 def all(x: object | None, axis: object | None = None, keepdims: bool = False) -> Tensor:
     """True where no element is zero."""
 
-def argmax(x: object | None, axis: object = -1, keepdims: bool = False) -> Tensor:
+def argmax(x: object | None, axis: object | None = -1, keepdims: bool = False) -> Tensor:
     """
     The position of the first largest element, int64; None counts over all elements.
     """
 
-def argmin(x: object | None, axis: object = -1, keepdims: bool = False) -> Tensor:
+def argmin(x: object | None, axis: object | None = -1, keepdims: bool = False) -> Tensor:
     """
     The position of the first smallest element, int64; None counts over all elements.
     """
