@@ -39,8 +39,8 @@ inline double at(const Tensor& t, Index i) { return t.data<double>()[i]; }
 /// Shape and elements are as wanted; a NaN matches a NaN.
 inline void expect(const std::string& name, const Tensor& got, const Shape& shape,
                    const std::vector<double>& want, double tolerance = 1e-13) {
-  const bool same = got.defined() && got.shape() == shape &&
-                    static_cast<std::size_t>(got.size()) == want.size();
+  const bool same =
+      got.defined() && got.shape() == shape && static_cast<std::size_t>(got.size()) == want.size();
   check::report(same, __FILE__, __LINE__,
                 name + ": expected " + shape.text() + ", got " +
                     (got.defined() ? got.shape().text() : "nothing"));
