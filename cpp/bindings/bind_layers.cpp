@@ -11,8 +11,9 @@ namespace {
 
 Tensor dense(nb::handle x_in, nb::handle kernel_in, nb::handle bias_in,
              const std::string& activation) {
-  const Tensor x = as_tensor(x_in, "dense", "x");
+  Tensor x = as_tensor(x_in, "dense", "x");
   const Tensor kernel = as_tensor(kernel_in, "dense", "kernel", x.dtype());
+  if (!is_floating(x.dtype())) x = ops::cast(x, kernel.dtype());
   const Tensor bias = as_optional_tensor(bias_in, "dense", "bias");
   const Activation kind = parse_activation(activation);
   return unlocked(x.size() + kernel.size(), [&] { return ops::dense(x, kernel, bias, kind); });

@@ -6,16 +6,13 @@
 
 namespace elman::bindings {
 
+// These keep the interpreter's lock: they write in place, and another thread that assigned to the
+// same variable meanwhile would pull the memory away.
 void bind_optimizers(nb::module_& m) {
   m.def(
       "sgd_update",
       [](Variable& var, const Tensor& gradient, Variable* velocity, double lr, double momentum,
-         bool nesterov) {
-        unlocked(var.size(), [&] {
-          optimizers::sgd(var, gradient, velocity, lr, momentum, nesterov);
-          return 0;
-        });
-      },
+         bool nesterov) { optimizers::sgd(var, gradient, velocity, lr, momentum, nesterov); },
       nb::arg("var"), nb::arg("gradient"), nb::arg("velocity").none(), nb::arg("learning_rate"),
       nb::arg("momentum"), nb::arg("nesterov"),
       "One step of SGD; without momentum, velocity is None.");
@@ -26,10 +23,7 @@ void bind_optimizers(nb::module_& m) {
         if (centered != (mean != nullptr)) {
           fail("RMSprop", "mean: expected a variable if and only if centered");
         }
-        unlocked(var.size(), [&] {
-          optimizers::rmsprop(var, gradient, squares, mean, last, lr, rho, momentum, epsilon);
-          return 0;
-        });
+        optimizers::rmsprop(var, gradient, squares, mean, last, lr, rho, momentum, epsilon);
       },
       nb::arg("var"), nb::arg("gradient"), nb::arg("squares"), nb::arg("mean").none(),
       nb::arg("last").none(), nb::arg("learning_rate"), nb::arg("rho"), nb::arg("momentum"),
@@ -40,10 +34,7 @@ void bind_optimizers(nb::module_& m) {
          Variable* largest, double lr, double beta_1, double beta_2, double epsilon, Index step,
          double weight_decay) {
         const optimizers::Adam options{lr, beta_1, beta_2, epsilon, weight_decay, step};
-        unlocked(var.size(), [&] {
-          optimizers::adam(var, gradient, mean, squares, largest, options);
-          return 0;
-        });
+        optimizers::adam(var, gradient, mean, squares, largest, options);
       },
       nb::arg("var"), nb::arg("gradient"), nb::arg("mean"), nb::arg("squares"),
       nb::arg("largest").none(), nb::arg("learning_rate"), nb::arg("beta_1"), nb::arg("beta_2"),

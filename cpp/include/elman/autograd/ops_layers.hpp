@@ -57,23 +57,21 @@ inline Tensor dense(const Tensor& x, const Tensor& kernel, const Tensor& bias,
   if (!recorded) return y;
   std::vector<Tensor> inputs{x, kernel};
   if (bias.defined()) inputs.push_back(bias);
-  record("dense", inputs, {y}, [=](const std::vector<Tensor>& d, const std::vector<bool>& needed) {
-    std::vector<Tensor> out(needed.size());
-    for (std::size_t i = 0; i < needed.size(); ++i) {
-      const Shape like = i == 0 ? x.shape() : i == 1 ? Shape{f, h} : Shape{h};
-      if (needed[i]) out[i] = Tensor::zeros(like, x.dtype());
-    }
+  record_into("dense", inputs, {y}, [=](const std::vector<Tensor>& d, GradientSink& sink) {
     visit_float("dense", x.dtype(), [&](auto zero) {
       using T = decltype(zero);
+      // Accumulates in place: a layer that is used at every time step keeps one buffer.
       const auto target = [&](std::size_t i) -> T* {
-        return i < out.size() && needed[i] ? out[i].template mutable_data<T>() : nullptr;
+        return i < sink.size() && sink.needed(i) ? sink.buffer(i).template mutable_data<T>()
+                                                 : nullptr;
       };
-      Tensor dz(y.shape(), y.dtype());
+      const bool linear = activation == Activation::linear;
+      Tensor dz = linear ? d[0] : Tensor(y.shape(), y.dtype());
       dense_backward<T>(n, f, h, x.data<T>(), kernel.data<T>(), activation, y.data<T>(),
                         detail::pointer<T>(z), d[0].template data<T>(),
-                        dz.template mutable_data<T>(), target(0), target(1), target(2));
+                        linear ? nullptr : dz.template mutable_data<T>(), target(0), target(1),
+                        target(2));
     });
-    return out;
   });
   return y;
 }
@@ -86,18 +84,34 @@ inline Tensor embedding(const Tensor& ids, const Tensor& table) {
   return gather(table, ids, 0, "embedding");
 }
 
-/// x times a mask of zeros and 1 / (1 - rate), a pure function of (seed, counter).
-inline Tensor dropout(const Tensor& x, double rate, const RandomKey& key) {
-  Tensor mask(x.shape(), x.dtype());
-  visit_float("dropout", x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    fill_dropout_mask<T>(key, rate, mask.template mutable_data<T>(), mask.size());
-  });
-  return binary(Binary::multiply, x, mask);
+/// x times a mask of zeros and 1 / (1 - rate), a pure function of (seed, counter): the tape keeps
+/// those two numbers and draws the mask again.
+inline Tensor dropout(const Tensor& input, double rate, const RandomKey& key) {
+  const Tensor x = as_float(input);
+  const auto masked = [rate, key](const Tensor& t) {
+    Tensor out(t.shape(), t.dtype());
+    visit_float("dropout", t.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      T* to = out.template mutable_data<T>();
+      const T* from = t.template data<T>();
+      fill_dropout_mask<T>(key, rate, to, t.size());
+      detail::parallel(2.0 * static_cast<double>(t.size()), t.size(), [=](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) to[i] *= from[i];
+      });
+    });
+    return out;
+  };
+  Tensor y = masked(x);
+  if (recording({&x})) {
+    record_into("dropout", {x}, {y}, [masked](const std::vector<Tensor>& d, GradientSink& sink) {
+      sink.add(0, masked(d[0]));
+    });
+  }
+  return y;
 }
 
 /// Cross-entropy of each row, no mean. Differentiable in p alone.
-/// Shapes    p [..., C]  targets: [..., C] of p's type, or ids [...]  ->  [...]
+/// Shapes    p [..., C]  targets: [..., C] of p's type, or ids [...] or [..., 1]  ->  [...]
 /// Errors    std::invalid_argument on shapes; std::out_of_range for an id outside of [0, C)
 inline Tensor cross_entropy(const Tensor& targets, const Tensor& p, bool logits, bool sparse) {
   const char* where = sparse ? "sparse_categorical_crossentropy" : "categorical_crossentropy";
@@ -110,6 +124,7 @@ inline Tensor cross_entropy(const Tensor& targets, const Tensor& p, bool logits,
   Tensor y = targets;
   if (sparse) {
     y = detail::as_ids(where, targets);
+    if (y.ndim() == p.ndim() && y.shape().back() == 1) y = y.view(rows_shape);
     if (!(y.shape() == rows_shape)) {
       fail(where, "y_true: expected ids of shape " + rows_shape.text() + ", got " +
                       targets.shape().text());

@@ -29,18 +29,22 @@ void dense_forward(Index n, Index f, Index h, const T* x, const T* kernel, const
 
 /// Gradients of dense_forward; each target may be nullptr.
 /// Shapes    dy [N,H]  y = output, z = x K + b (read only where the activation needs it);
-///           dz [N,H] is scratch; dx [N,F], d_kernel [F,H], d_bias [H] are added to
+///           dz [N,H] is scratch, not needed for a linear activation;
+///           dx [N,F], d_kernel [F,H], d_bias [H] are added to
 /// Accuracy  as product(); bit-equal at any thread count        Cost  4NFH flop
 template <class T>
 void dense_backward(Index n, Index f, Index h, const T* x, const T* kernel, Activation activation,
                     const T* y, const T* z, const T* dy, T* dz, T* dx, T* d_kernel, T* d_bias) {
-  parallel_for(8.0 * double(n) * double(h), n, [=](Index begin, Index end) {
-    activate_backward(activation, z == nullptr ? nullptr : z + begin * h, y + begin * h,
-                      dy + begin * h, dz + begin * h, (end - begin) * h);
-  });
-  if (dx != nullptr) product(false, true, n, f, h, dz, h, kernel, h, dx, f, true);
-  if (d_kernel != nullptr) product(true, false, f, h, n, x, f, dz, h, d_kernel, h, true);
-  if (d_bias != nullptr) kernels::add_column_sums(dz, h, n, h, d_bias);
+  if (activation != Activation::linear) {
+    parallel_for(8.0 * double(n) * double(h), n, [=](Index begin, Index end) {
+      activate_backward(activation, z == nullptr ? nullptr : z + begin * h, y + begin * h,
+                        dy + begin * h, dz + begin * h, (end - begin) * h);
+    });
+    dy = dz;
+  }
+  if (dx != nullptr) product(false, true, n, f, h, dy, h, kernel, h, dx, f, true);
+  if (d_kernel != nullptr) product(true, false, f, h, n, x, f, dy, h, d_kernel, h, true);
+  if (d_bias != nullptr) kernels::add_column_sums(dy, h, n, h, d_bias);
 }
 
 }  // namespace elman
