@@ -77,6 +77,32 @@ def test_mask_shape(name, shape):
         make(name, 4)(X, mask=np.ones(shape, bool))
 
 
+NO_MASKS = [
+    ("abc", TypeError, "str"),
+    (object(), TypeError, "object"),
+    ({"a": 1}, TypeError, "dict"),
+    ([[1], [1, 2]], ValueError, "list"),
+    (np.array([["a"] * 5] * 2), TypeError, "ndarray"),
+    (np.ones((2, 5), complex), TypeError, "complex128"),
+]
+
+
+@pytest.mark.parametrize(("mask", "kind", "got"), NO_MASKS, ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize("name", [*RECURRENT, "Dense"])
+def test_mask_type(name, mask, kind, got):
+    for x in (X, elman.Input((5, 3))):
+        with raises(f"[{name}.call] mask: expected a boolean (N, T) array, got", got, kind=kind):
+            make(name, 4)(x, mask=mask)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_masks_of_several_inputs(name):
+    """Of a list of masks the first is the one of x; None stands for no mask."""
+    layer, mask = make(name, 4), np.array([[1, 0, 1, 1, 0]] * 2, bool)
+    np.testing.assert_array_equal(layer(X, mask=[mask, None]), layer(X, mask=mask))
+    np.testing.assert_array_equal(layer(X, mask=[None, mask]), layer(X))
+
+
 @pytest.mark.parametrize("name", RECURRENT)
 def test_initial_state(name):
     count = 2 if name == "LSTM" else 1

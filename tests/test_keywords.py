@@ -19,6 +19,7 @@ def model():
 
 
 X = np.zeros((2, 1))
+STEPS = np.zeros((2, 3, 1), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -36,11 +37,24 @@ X = np.zeros((2, 1))
         (lambda: losses.Huber(deltas=2), "did you mean 'delta'"),
         (lambda: metrics.AUC(thresholdes=[0.5]), "did you mean 'thresholds'"),
         (lambda: callbacks.EarlyStopping(patient=3), "did you mean 'patience'"),
+        (lambda: layers.LSTM(2)(STEPS, mak=1), r"\[LSTM.call\] .*'mak'; did you mean 'mask'"),
+        (lambda: layers.GRU(2)(STEPS, initial_states=1), "did you mean 'initial_state'"),
+        (lambda: layers.Dense(2)(X, trainin=True), r"\[Dense.call\] .*did you mean 'training'"),
+        (lambda: layers.LSTM(2)(elman.Input((3, 1)), mak=1), "did you mean 'mask'"),
+        (lambda: model()(X, trainin=True), r"\[Sequential.call\] .*did you mean 'training'"),
     ],
 )
 def test_unknown_keywords(call, text):
     with pytest.raises(TypeError, match=text):
         call()
+
+
+def test_a_call_with_any_keyword_gets_them_all():
+    class Open(layers.Layer):
+        def call(self, inputs, **kwargs):
+            return inputs * kwargs["factor"]
+
+    assert float(Open()(np.float32([2]), factor=3)[0]) == 6
 
 
 def test_signatures():

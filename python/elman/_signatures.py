@@ -18,6 +18,15 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind not in variadic)
 
 
+def takes_any_keyword(function: Callable[..., Any]) -> bool:
+    """True for a function with **kwargs, and where the signature cannot be known."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+
+
 def accepted(function: Callable[..., Any], **candidates: Any) -> dict[str, Any]:
     """Those of the candidate keyword arguments that the function takes."""
     names = parameters_of(function)

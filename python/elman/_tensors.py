@@ -9,6 +9,7 @@ import numpy as np
 
 from elman import _settings
 from elman._backend import core
+from elman._errors import fail_text
 
 Tensor = core.Tensor
 Variable = core.Variable
@@ -55,6 +56,25 @@ def as_shape(shape: Any) -> tuple[int | None, ...]:
     if hasattr(shape, "as_list"):
         shape = shape.as_list()
     return tuple(None if size is None else int(size) for size in shape)
+
+
+def as_mask(mask: Any, where: str) -> Any:
+    """A mask as a bool tensor; numbers count as True unless zero.
+
+    A list that holds arrays, one per input, stays a list.
+
+    Raises:
+        TypeError, ValueError: not an array of numbers.
+    """
+    if isinstance(mask, (list, tuple)) and any(map(is_array, mask)):
+        return [None if item is None else as_mask(item, where) for item in mask]
+    try:
+        mask = as_tensor(mask)
+    except (TypeError, ValueError) as error:
+        got = type(mask).__name__
+        text = fail_text(where, "mask", "a boolean (N, T) array", got, str(error))
+        raise type(error)(text) from None
+    return mask if mask.dtype == "bool" else core.not_equal(mask, 0)
 
 
 def mask_of(x: Any) -> Any:

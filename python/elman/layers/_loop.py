@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from elman._backend import core
-from elman._tensors import as_shape, as_tensor, is_array
+from elman._tensors import as_mask, as_shape, as_tensor, is_array
 
 Step = Callable[[Any, list[Any]], tuple[Any, list[Any]]]
 
@@ -137,18 +137,18 @@ def checked_states(
     return tensors
 
 
-def as_mask(mask: Any, x: Any, where: str) -> Any:
-    """A mask as a bool tensor [N, T]; numbers count as True unless zero.
+def step_mask(mask: Any, x: Any, where: str) -> Any:
+    """The mask of x as a bool tensor [N, T], or None; of a list for several inputs, the first.
 
     Raises:
         ValueError: a shape other than the first two axes of x.
     """
-    if isinstance(mask, (list, tuple)) and any(map(is_array, mask)):
+    mask = as_mask(mask, where)
+    if isinstance(mask, list):
         mask = mask[0]
-    mask = as_tensor(mask)
-    if tuple(mask.shape) != tuple(x.shape[:2]):
+    if mask is not None and tuple(mask.shape) != tuple(x.shape[:2]):
         expected, got = tuple(x.shape[:2]), tuple(mask.shape)
         raise ValueError(
             f"[{where}] mask: expected {expected}, got {got}; one value per sample and time step"
         )
-    return mask if mask.dtype == "bool" else core.not_equal(mask, 0)
+    return mask

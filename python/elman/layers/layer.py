@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 from elman import _context, _names, _serialization, _settings
 from elman._backend import core
 from elman._errors import fail_text, shape_text
-from elman._signatures import parameters_of
+from elman._keywords import check_keywords
+from elman._signatures import parameters_of, takes_any_keyword
 from elman._symbolic import SymbolicTensor, is_symbolic, record_call
-from elman._tensors import Tensor, as_shape, as_tensor, is_array, mask_of, with_mask
+from elman._tensors import Tensor, as_mask, as_shape, as_tensor, is_array, mask_of, with_mask
 from elman.layers import _checks, _options
 from elman.layers._infer import infer_output_shape
 from elman.layers._options import Option, named
@@ -59,6 +60,7 @@ class Layer(WeightHolder):
     _options: ClassVar[dict[str, Option]] = {}
     _base_keywords: ClassVar[Mapping[str, Option]] = BASE_KEYWORDS
     _call_takes: ClassVar[tuple[str, ...]] = ()  # parameters of `call` after the inputs
+    _call_open: ClassVar[bool] = True  # whether `call` takes any keyword
     _makes_mask: ClassVar[bool] = False
     _leaf: ClassVar[bool] = False  # True: `call` calls no other layer
     _quick: ClassVar[bool] = False  # True: without a mask, a call is no more than `call`
@@ -87,6 +89,7 @@ class Layer(WeightHolder):
         cls._options = options
         if "call" in own:
             cls._call_takes = parameters_of(own["call"])[2:]
+            cls._call_open = takes_any_keyword(own["call"])
             cls._leaf = own.get("_leaf", False)
         if "build" in own:
             setattr(cls, "build", _build_wrapper(own["build"]))  # noqa: B010 - pyright
@@ -208,6 +211,11 @@ class Layer(WeightHolder):
             kwargs.update(zip(takes, args, strict=False))
             mask, training = kwargs.pop("mask", mask), kwargs.pop("training", training)
             args = ()
+        if not self._call_open and not kwargs.keys() <= set(takes):
+            known = [*takes, "mask", "training"]
+            check_keywords(f"{type(self).__name__}.call", kwargs, known)
+        if mask is not None and self._leaf and not is_symbolic(mask):
+            mask = as_mask(mask, f"{type(self).__name__}.call")
         if is_symbolic((inputs, args, kwargs)):
             given = {"mask": mask, "training": training}
             kwargs.update({name: value for name, value in given.items() if value is not None})

@@ -10,7 +10,7 @@ from elman._backend import core
 from elman._symbolic import is_symbolic
 from elman._tensors import Tensor, is_array
 from elman.layers import _checks
-from elman.layers._loop import LOOPS, as_mask, checked_states, flatten
+from elman.layers._loop import LOOPS, checked_states, flatten, step_mask
 from elman.layers._options import REQUIRED, Option, named
 from elman.layers._run import (
     check_cell,
@@ -237,7 +237,7 @@ class RNN(Layer):
     ) -> Any:
         """The computation on tensors."""
         if mask is not None:
-            mask = as_mask(mask, inputs, f"{type(self).__name__}.call")
+            mask = step_mask(mask, inputs, f"{type(self).__name__}.call")
         if constants is not None:
             constants = [self._cast(constant) for constant in constants]
         states = None
