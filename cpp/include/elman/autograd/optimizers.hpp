@@ -46,7 +46,8 @@ void over(const Variable& var, const F& body) {
   elman::detail::parallel(kFlopsPerElement * static_cast<double>(var.size()), var.size(), body);
 }
 
-// The pointers below never alias (check), which lets the compiler use whole vectors.
+// The pointers below never alias, which lets the compiler use whole vectors: slots are distinct
+// (check), and a gradient by value makes a variable that shares its memory move to its own.
 
 template <class T>
 void sgd_plain(T* __restrict w, const T* __restrict g, Index n, T rate) {
@@ -114,8 +115,9 @@ void adam_run(T* __restrict w, T* __restrict m, T* __restrict v, T* __restrict t
 /// Shapes    gradient and velocity like the variable
 /// Errors    std::invalid_argument on a shape or type mismatch (all three optimizers)
 /// Source    Keras SGD
-inline void sgd(Variable& var, const Tensor& gradient, Variable* velocity, double lr,
-                double momentum, bool nesterov) {
+// NOLINTNEXTLINE(performance-unnecessary-value-param): holds the memory, see above
+inline void sgd(Variable& var, Tensor gradient, Variable* velocity, double lr, double momentum,
+                bool nesterov) {
   detail::check("SGD", var, gradient, {velocity});
   visit_float("SGD", var.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -139,7 +141,8 @@ inline void sgd(Variable& var, const Tensor& gradient, Variable* velocity, doubl
 /// r = rho r + (1 - rho) g^2;  step = lr g / sqrt(r [- a^2] + epsilon), a the mean gradient where
 /// `mean` is given;  with momentum u = momentum u + step, w -= u.
 /// Source    Keras RMSprop
-inline void rmsprop(Variable& var, const Tensor& gradient, Variable& squares, Variable* mean,
+// NOLINTNEXTLINE(performance-unnecessary-value-param): holds the memory, see above
+inline void rmsprop(Variable& var, Tensor gradient, Variable& squares, Variable* mean,
                     Variable* last, double lr, double rho, double momentum, double epsilon) {
   detail::check("RMSprop", var, gradient, {&squares, mean, last});
   visit_float("RMSprop", var.dtype(), [&](auto zero) {
@@ -170,7 +173,8 @@ struct Adam {
 /// w -= lr wd w;  m += (g - m)(1 - b1);  v += (g^2 - v)(1 - b2);
 /// w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon); amsgrad: the largest v so far.
 /// Source    Kingma and Ba, arXiv 1412.6980; Loshchilov and Hutter, 1711.05101; Keras Adam, AdamW
-inline void adam(Variable& var, const Tensor& gradient, Variable& mean, Variable& squares,
+// NOLINTNEXTLINE(performance-unnecessary-value-param): holds the memory, see above
+inline void adam(Variable& var, Tensor gradient, Variable& mean, Variable& squares,
                  Variable* largest, const Adam& options) {
   detail::check("Adam", var, gradient, {&mean, &squares, largest});
   visit_float("Adam", var.dtype(), [&](auto zero) {
