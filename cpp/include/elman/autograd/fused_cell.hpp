@@ -134,6 +134,12 @@ class PackedCache {
     return packed_;
   }
 
+  /// Whether get() would find the weights packed already.
+  bool holds(const Key& key) {
+    const std::lock_guard lock(mutex_);
+    return packed_ && key == key_;
+  }
+
  private:
   std::mutex mutex_;
   std::shared_ptr<Packed> packed_;
@@ -223,10 +229,26 @@ class FusedCellOf final : public FusedCell {
       return {t.mutable_data<T>(), whole ? d.time * d.units : d.units, whole ? d.units : 0};
     }
 
+    // A single row and step reads every weight once, so that packing them first would take most of
+    // the time; in training they change before the next call.
+    bool reads_unpacked(bool training) const {
+      const bptt::Dims d = dims();
+      const bool per_gate = (in.input_dropout.defined() && in.input_dropout.dim(0) > 1) ||
+                            (in.recurrent_dropout.defined() && in.recurrent_dropout.dim(0) > 1);
+      return training && Cell::kPhases == 1 && d.batch == 1 && d.time == 1 && !per_gate &&
+             !(cacheable() && caches->template of<T>().forward.holds(key()));
+    }
+
     void run_forward(bool training, T* h_last, T* c_last) {
       const bptt::Dims d = dims();
-      const auto packed = caches->template of<T>().forward.get(
-          key(), cacheable(), [&](auto& w) { w.pack(d.features, d.units, weights()); });
+      std::shared_ptr<const bptt::ForwardWeights<T, Cell>> packed;
+      bptt::ForwardWeights<T, Cell> unpacked;
+      if (reads_unpacked(training)) {
+        unpacked.refer(d.features, d.units, weights());
+      } else {
+        packed = caches->template of<T>().forward.get(
+            key(), cacheable(), [&](auto& w) { w.pack(d.features, d.units, weights()); });
+      }
       bptt::Outputs<T> out;
       out.out = sequence(output, in.return_sequences);
       out.h_last = h_last;
@@ -238,7 +260,7 @@ class FusedCellOf final : public FusedCell {
         // A run over nothing keeps nothing, but is still a training run.
         if (out.saved.slots == nullptr) out.saved = {};
       }
-      bptt::forward<T, Cell>(inputs(), *packed, activations, out);
+      bptt::forward<T, Cell>(inputs(), packed ? *packed : unpacked, activations, out);
     }
     bptt::Saved<T> saved() {
       return {slots.data(), Cell::kStates == 2 ? c.data() : nullptr, sequence(h_sequence, true)};
@@ -252,24 +274,30 @@ class FusedCellOf final : public FusedCell {
       }
       consumed = true;
       const bptt::Dims d = dims();
+      // The gradient of the first state alone runs through the recurrent kernel at the first step.
+      const std::size_t first_state = in.bias.defined() ? 4 : 3;
+      const bool with_h =
+          d.time > 1 || Cell::kPhases > 1 || (!in.initial_state.empty() && needed[first_state]);
       const auto packed = caches->template of<T>().backward.get(
-          key_with_x(needed[0]), cacheable(),
-          [&](auto& w) { w.pack(d.features, d.units, weights(), needed[0]); });
+          backward_key(needed[0], with_h), cacheable(),
+          [&](auto& w) { w.pack(d.features, d.units, weights(), needed[0], with_h); });
       bptt::OutputGradients<T> arriving;
       arriving.out = {data(d_outputs[0]), in.return_sequences ? d.time * d.units : d.units,
                       in.return_sequences ? d.units : 0};
       arriving.h_last = data(d_outputs[1]);
       if (Cell::kStates == 2) arriving.c_last = data(d_outputs[2]);
       std::vector<Tensor> gradients(needed.size());
-      const auto wanted = [&](std::size_t i, const Tensor& like) -> T* {
+      const auto wanted = [&](std::size_t i, const Tensor& like, bool zeroed = true) -> T* {
         if (i >= needed.size() || !needed[i] || !like.defined()) return nullptr;
-        gradients[i] = Tensor::zeros(like.shape(), like.dtype());
+        gradients[i] =
+            zeroed ? Tensor::zeros(like.shape(), like.dtype()) : Tensor(like.shape(), like.dtype());
         return gradients[i].template mutable_data<T>();
       };
       bptt::InputGradients<T> leaving;
       leaving.x = wanted(0, in.x);
-      leaving.kernel = wanted(1, in.kernel);
-      leaving.recurrent_kernel = wanted(2, in.recurrent_kernel);
+      leaving.overwrite = true;
+      leaving.kernel = wanted(1, in.kernel, false);
+      leaving.recurrent_kernel = wanted(2, in.recurrent_kernel, false);
       std::size_t next = 3;
       if (in.bias.defined()) {
         leaving.bias = wanted(next++, in.bias);
@@ -282,10 +310,10 @@ class FusedCellOf final : public FusedCell {
       bptt::backward<T, Cell>(inputs(), *packed, activations, saved(), arriving, leaving);
       return gradients;
     }
-    // The packed kernel is left out when nobody asks for the gradient of x.
-    typename detail::PackedCache<int>::Key key_with_x(bool with_x) const {
+    // Only what the gradients that somebody asks for need is packed.
+    typename detail::PackedCache<int>::Key backward_key(bool with_x, bool with_h) const {
       auto out = key();
-      out[3] = with_x ? 2 : 1;
+      out[3] = 1 + (with_x ? 1u : 0u) + (with_h ? 2u : 0u);
       return out;
     }
   };

@@ -47,9 +47,12 @@ class BackwardRows {
     if (skipped_ != nullptr) std::fill_n(skipped_, rows_ * hp_, T(0));
     for (Index s = in_.dims.time - 1; s >= 0; --s) {
       // Gradient of h from the step after this one; dh_ holds what came past its product.
-      recurrent<0>(s + 1, [&](Index row, Index block, simd::Packet<T> dh) {
-        step(s, row, block, simd::add(dh, simd::load<T>(dh_ + row * hp_ + block * kW)));
-      });
+      recurrent<0>(
+          s + 1,
+          [&](Index row, Index block, simd::Packet<T> dh) {
+            step(s, row, block, simd::add(dh, simd::load<T>(dh_ + row * hp_ + block * kW)));
+          },
+          [&](Index row, Index block) { fetch_saved(s, row, block); });
       if constexpr (Cell::kPhases > 1) {
         recurrent<1>(s, [&](Index row, Index block, simd::Packet<T> d_inner) {
           inner_step(s, row, block, d_inner);
@@ -91,23 +94,24 @@ class BackwardRows {
 
   // The gate gradients of step s times the transposed recurrent kernel of phase P, with the
   // dropout factors of the operand: epilogue(row, block, packet).
-  template <int P, class Epilogue>
-  void recurrent(Index s, Epilogue&& epilogue) {
+  template <int P, class Epilogue, class Ahead = detail::NothingAhead>
+  void recurrent(Index s, Epilogue&& epilogue, Ahead&& ahead = {}) {
     using Phase = typename Cell::template Phase<P>;
     using Plain = kernels::Gating<1, 1>;
     const Factors<T>& factors = in_.recurrent_dropout;
     StepProduct<T> p;
     p.x.w = w_.h[P].data();
-    const Index blocks = hp_ / kW;
+    const Blocks blocks{0, hp_ / kW, s % 2 != 0};
     if (s < in_.dims.time) {
       p.x.a = slots(0, s) + Phase::kFirstRecurrent * hp_;
       p.x.row = in_.dims.time * kS * hp_;
       p.x.depth = Phase::kGates * hp_;
     }
     if (p.x.depth == 0 || factors.gates == 0) {
-      run_phase<T, Plain>(p, rows_, blocks, [&](Index row, Index block, const T* sums) {
-        epilogue(row, block, simd::load<T>(sums));
-      });
+      run_phase<T, Plain>(
+          p, rows_, blocks,
+          [&](Index row, Index block, const T* sums) { epilogue(row, block, simd::load<T>(sums)); },
+          ahead);
     } else if (!factors.per_gate()) {
       run_phase<T, Plain>(p, rows_, blocks, [&](Index row, Index block, const T* sums) {
         epilogue(row, block, simd::mul(simd::load<T>(sums), factor(0, row, block)));
@@ -119,7 +123,7 @@ class BackwardRows {
 
   // sum over gates of m_g (dZ_g U_g^T): one product per gate over its part of the packed rows.
   template <int P, class Epilogue>
-  void recurrent_per_gate(const StepProduct<T>& all, Index blocks, Epilogue&& epilogue) {
+  void recurrent_per_gate(const StepProduct<T>& all, Blocks blocks, Epilogue&& epilogue) {
     using Phase = typename Cell::template Phase<P>;
     for (int g = 0; g < Phase::kGates; ++g) {
       StepProduct<T> p = all;
@@ -137,6 +141,20 @@ class BackwardRows {
             if (g + 1 == Phase::kGates) return epilogue(row, block, now);
             simd::store<T>(total, now);
           });
+    }
+  }
+
+  // What the epilogue of step s will read and write: rows apart, out of sight of the hardware
+  // prefetchers.
+  void fetch_saved(Index s, Index row, Index block) const {
+    const Index n = first_ + row, j = block * kW;
+    const T* kept = slots(row, s) + j;
+    for (Index slot = 0; slot < kS; ++slot) simd::prefetch(kept + slot * hp_);
+    if (d_.out && d_.out.step != 0) simd::prefetch(d_.out.at(n, s) + j);
+    if (Cell::kStates == 2 && s > 0) {
+      simd::prefetch(saved_.c + (n * in_.dims.time + in_.time(s - 1)) * hp_ + j);
+    } else if (Cell::kStates == 1 && s > 0) {
+      simd::prefetch(saved_.h.at(n, s - 1) + j);
     }
   }
 

@@ -2,6 +2,9 @@
 // elman/bptt/forward.hpp: the time loop.
 #pragma once
 
+#include <algorithm>
+#include <array>
+
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/core/threads.hpp"
@@ -31,7 +34,7 @@ class ForwardRows {
         first_(first),
         rows_(rows),
         hp_(simd::padded<T>(in.dims.units)),
-        few_(use_projection(in, rows)) {
+        few_(use_projection(in, rows) || !weights.is_packed()) {
     const auto take = [&](Index count) {
       return count == 0 ? nullptr : workspace.template take<T>(count);
     };
@@ -52,7 +55,7 @@ class ForwardRows {
     size.template add<T>(in.input_dropout.gates * rows * in.dims.features);
     size.template add<T>(in.recurrent_dropout.gates * rows * hp);
     if (Cell::kPhases > 1 && !training) size.template add<T>(rows * kS * hp);
-    if (use_projection(in, rows) && !training) {
+    if ((use_projection(in, rows) || rows == 1) && !training) {
       size.template add<T>(rows * chunk_steps(in, rows) * kS * hp);
     }
   }
@@ -63,14 +66,16 @@ class ForwardRows {
       if (few_ && s % chunk_ == 0) project(s);
       T* h_next = h_[(s + 1) % 2];
       const T* h_prev = h_[s % 2];
-      if (!few_) scale_input(s);
-      scale_state(h_prev);
+      if (!few_) load_input(s);
+      load_state(h_prev);
       for_phases<Cell>([&]<int P>() { step<P>(s, h_prev, h_next); });
     }
     finish();
   }
 
  private:
+  Blocks all_blocks() const { return {0, hp_ / kW}; }
+
   static bool use_projection(const Inputs<T>& in, Index rows) {
     return rows <= kFewRows && in.dims.time > 1;
   }
@@ -103,7 +108,7 @@ class ForwardRows {
   }
 
   // x_t times its dropout factors, one copy per gate (in slot order) where the masks differ.
-  void scale_input(Index s) {
+  void load_input(Index s) {
     const Factors<T>& factors = in_.input_dropout;
     T* to = x_operand_;
     for (int g = 0; g < factors.gates; ++g) {
@@ -114,7 +119,7 @@ class ForwardRows {
       }
     }
   }
-  void scale_state(const T* h) {
+  void load_state(const T* h) {
     const Factors<T>& factors = in_.recurrent_dropout;
     T* to = h_operand_;
     for (int g = 0; g < factors.gates; ++g) {
@@ -163,6 +168,7 @@ class ForwardRows {
 
   void project(Index s) {
     const Index steps = std::min(chunk_, in_.dims.time - s);
+    if (!w_.is_packed()) return sum_unpacked(s);
     if (in_.input_dropout.gates != 0) return project_dropped(s, steps);
     for (Index row = 0; row < rows_; ++row) {
       const Index direction = in_.go_backwards ? -1 : 1;
@@ -174,24 +180,43 @@ class ForwardRows {
         p.x = input_side<P>(s);
         p.x.a += row * in_.x.row;
         p.x.row = in_.x.step * direction;
-        run_phase<T, Phase>(p, steps, hp_ / kW, [&](Index i, Index block, const T* sums) {
+        run_phase<T, Phase>(p, steps, all_blocks(), [&](Index i, Index block, const T* sums) {
           store_slots<Phase>(projection(row, s + i), block, sums);
         });
       });
     }
   }
 
+  // All sums of a single step, in the order of the packed products.
+  void sum_unpacked(Index s) {
+    T* sums = projection(0, s);
+    std::copy_n(w_.bias.data(), kS * hp_, sums);
+    std::array<T*, Cell::kGates> x_sums{}, h_sums{};
+    for (int slot = 0; slot < kS; ++slot) {
+      constexpr int kFirstH = Cell::template Phase<0>::kFirstRecurrent;
+      if (Cell::kXGate[slot] >= 0) x_sums[Cell::kXGate[slot]] = sums + slot * hp_;
+      if (slot >= kFirstH) h_sums[Cell::kHGate[slot]] = sums + slot * hp_;
+    }
+    load_input(s);
+    load_state(h_[s % 2]);
+    const Index units = in_.dims.units, ld = Cell::kGates * units;
+    const T* x = x_operand_ != nullptr ? x_operand_ : in_.x.at(first_, in_.time(s));
+    const T* h = h_operand_ != nullptr ? h_operand_ : h_[s % 2];
+    kernels::add_unpacked(x, in_.dims.features, w_.unpacked.kernel, ld, units, x_sums);
+    kernels::add_unpacked(h, units, w_.unpacked.recurrent_kernel, ld, units, h_sums);
+  }
+
   // With input dropout each step has operands of its own (few rows: the loss is small).
   void project_dropped(Index s, Index steps) {
     for (Index i = 0; i < steps; ++i) {
-      scale_input(s + i);
+      load_input(s + i);
       for_phases<Cell>([&]<int P>() {
         using Phase = typename Cell::template Phase<P>;
         StepProduct<T> p;
         p.init = w_.bias.data() + Phase::kFirst * hp_;
         p.init_slot = hp_;
         p.x = input_side<P>(s + i);
-        run_phase<T, Phase>(p, rows_, hp_ / kW, [&](Index row, Index block, const T* sums) {
+        run_phase<T, Phase>(p, rows_, all_blocks(), [&](Index row, Index block, const T* sums) {
           store_slots<Phase>(projection(row, s + i), block, sums);
         });
       });
@@ -211,6 +236,8 @@ class ForwardRows {
   Side<T> recurrent_side(Index s, const T* h_prev) {
     using Phase = typename Cell::template Phase<P>;
     Side<T> side;
+    const bool zeros = s == 0 && in_.h0 == nullptr && w_.recurrent_finite;
+    if (zeros || !w_.is_packed()) return side;  // nothing to add, or added already
     side.w = w_.h[P].data();
     side.depth = in_.dims.units;
     side.a = h_prev;
@@ -252,28 +279,44 @@ class ForwardRows {
       p.x = input_side<P>(s);
     }
     p.h = recurrent_side<P>(s, h_prev);
-    run_phase<T, Phase>(p, rows_, hp_ / kW, [&](Index row, Index block, const T* sums) {
-      ForwardUnit<T> u;
-      const Index j = row * hp_ + block * kW;
-      u.z = sums;
-      u.h_prev = h_prev + j;
-      u.h = h_next + j;
-      if (Cell::kStates == 2) u.c = c_ + j;
-      T* saved = slots(row, s);
-      u.saved = saved == nullptr ? nullptr : saved + block * kW;
-      u.slot_stride = hp_;
-      const bool used = in_.used(first_ + row, s);
-      if (used) {
-        Cell::template forward<P, T>(fn_, u);
-      } else if (P + 1 < Cell::kPhases) {
-        // A skipped row's inner operand must not bring NaN into the recurrent gradient.
-        simd::store<T>(u.saved + (kS - 1) * hp_, simd::zero<T>());
-      }
-      if constexpr (P + 1 == Cell::kPhases) {
-        if (!used) simd::store<T>(u.h, simd::load<T>(u.h_prev));
-        write(s, row, block, used, u);
-      }
-    });
+    run_phase<T, Phase>(
+        p, rows_, {0, hp_ / kW, s % 2 != 0},
+        [&](Index row, Index block, const T* sums) {
+          ForwardUnit<T> u;
+          const Index j = row * hp_ + block * kW;
+          u.z = sums;
+          u.h_prev = h_prev + j;
+          u.h = h_next + j;
+          if (Cell::kStates == 2) u.c = c_ + j;
+          T* saved = slots(row, s);
+          u.saved = saved == nullptr ? nullptr : saved + block * kW;
+          u.slot_stride = hp_;
+          const bool used = in_.used(first_ + row, s);
+          if (used) {
+            Cell::template forward<P, T>(fn_, u);
+          } else if (P + 1 < Cell::kPhases) {
+            // A skipped row's inner operand must not bring NaN into the recurrent gradient.
+            simd::store<T>(u.saved + (kS - 1) * hp_, simd::zero<T>());
+          }
+          if constexpr (P + 1 == Cell::kPhases) {
+            if (!used) simd::store<T>(u.h, simd::load<T>(u.h_prev));
+            write(s, row, block, used, u);
+          }
+        },
+        [&](Index row, Index block) { fetch_targets(s, row, block); });
+  }
+
+  // The lines that a tile's epilogue will write lie rows apart, where no hardware prefetcher sees
+  // them coming.
+  void fetch_targets(Index s, Index row, Index block) {
+    const Index n = first_ + row, j = block * kW;
+    simd::prefetch(out_.out.at(n, s) + j);
+    if (out_.saved.slots == nullptr) return;
+    const T* saved = slots(row, s) + j;
+    for (Index slot = 0; slot < kS; ++slot) simd::prefetch(saved + slot * hp_);
+    if (Cell::kStates == 2) {
+      simd::prefetch(out_.saved.c + (n * in_.dims.time + in_.time(s)) * hp_ + j);
+    }
   }
 
   // Output and what training keeps. A skipped step repeats the output before it, zeros at first.

@@ -22,7 +22,7 @@ class WeightGradients {
         step_(Cell::kSlots * hp_) {}
 
   void run(const BackwardWeights<T, Cell>& weights) {
-    if (in_.dims.time == 0) return;
+    if (in_.dims.time == 0 || in_.dims.batch == 0) return clear();
     if (out_.kernel != nullptr) kernel();
     if (out_.recurrent_kernel != nullptr) {
       for_phases<Cell>([&]<int P>() { recurrent_kernel<P>(); });
@@ -32,6 +32,15 @@ class WeightGradients {
   }
 
  private:
+  void clear() {
+    const Index columns = kG * in_.dims.units;
+    const auto zero = [&](T* target, Index rows) {
+      if (target != nullptr && out_.overwrite) std::fill_n(target, rows * columns, T(0));
+    };
+    zero(out_.kernel, in_.dims.features);
+    zero(out_.recurrent_kernel, in_.dims.units);
+  }
+
   // Adjacent slots that belong to adjacent gates make one strip when no padding lies between.
   template <class F>
   void strips(int first_slot, int slots, const int* gate_of_slot, bool per_gate, F&& f) const {
@@ -64,7 +73,8 @@ class WeightGradients {
     strips(0, kG, Cell::kXGate.data(), factors.per_gate(), [&](int gate, Index first, Index width) {
       if (factors.gates != 0) set_factor(a, factors, gate);
       const kernels::Strip<T> strip{first, out_.kernel + gate * d.units, width};
-      kernels::outer_product(a, d.features, b, strip, kG * d.units, d.batch * d.time);
+      kernels::outer_product(a, d.features, b, strip, kG * d.units, d.batch * d.time,
+                             !out_.overwrite);
     });
   }
 
@@ -75,13 +85,15 @@ class WeightGradients {
     const Dims& d = in_.dims;
     const Factors<T>& factors = in_.recurrent_dropout;
     const Index direction = in_.go_backwards ? -1 : 1;
+    bool accumulate = !out_.overwrite;
     const auto add = [&](kernels::Rows<T> a, const kernels::Rows<T>& b, Index count) {
       strips(Phase::kFirstRecurrent, Phase::kGates, Cell::kHGate.data(), factors.per_gate(),
              [&](int gate, Index first, Index width) {
                if (factors.gates != 0) set_factor(a, factors, gate);
                const kernels::Strip<T> strip{first, out_.recurrent_kernel + gate * d.units, width};
-               kernels::outer_product(a, d.units, b, strip, kG * d.units, count);
+               kernels::outer_product(a, d.units, b, strip, kG * d.units, count, accumulate);
              });
+      accumulate = true;
     };
     kernels::Rows<T> a, b;
     b.outer = d.time * step_;
@@ -108,6 +120,7 @@ class WeightGradients {
         a.inner_count = b.inner_count = d.time - 1;
         add(a, b, d.batch * (d.time - 1));
       }
+      if (!accumulate) std::fill_n(out_.recurrent_kernel, d.units * kG * d.units, T(0));
     }
   }
 

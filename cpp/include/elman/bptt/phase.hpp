@@ -2,7 +2,10 @@
 // elman/bptt/phase.hpp: the product of one step for some rows, tile by tile, with its epilogue.
 #pragma once
 
+#include <algorithm>
+
 #include "elman/bptt/problem.hpp"
+#include "elman/kernels/product.hpp"
 #include "elman/kernels/tile.hpp"
 
 namespace elman::bptt {
@@ -76,51 +79,126 @@ inline void set_operand(const Side<T>& side, Index row, Index block, kernels::Op
 
 }  // namespace detail
 
-/// Runs the product for rows [0, rows) and every block of units; epilogue(row, block, sums) gets
-/// the kSlots sums of W units each, still in L1. Blocks are the outer loop, so that a block's
-/// weights are read once for all rows.
-template <class T, class Gates, class Epilogue>
-inline void run_phase(const StepProduct<T>& p, Index rows, Index blocks, Epilogue&& epilogue) {
+/// A range of blocks of W units, walked through in either direction: weights that exceed a cache
+/// are found there again where the walk turns back at the end of a step.
+struct Blocks {
+  Index begin = 0, end = 0;
+  bool backwards = false;
+};
+
+namespace detail {
+
+// Bytes of packed weights that one pass over the rows keeps in L2, beside the rows themselves.
+inline constexpr Index kPanelBytes = 320 * 1024;
+
+// The part [first, last) of the depth of x and h, one after the other: the sums continue where the
+// pass before left them, so cutting the depth changes no bit.
+template <class T, class Gates>
+inline StepProduct<T> cut(const StepProduct<T>& p, Index first, Index last) {
+  const auto part = [](Side<T> side, Index begin, Index end) {
+    constexpr Index kStep = Gates::kGates * simd::kWidth<T>;
+    begin = std::clamp<Index>(begin, 0, side.depth);
+    end = std::clamp<Index>(end, 0, side.depth);
+    if (side.w_block == 0) side.w_block = side.depth * kStep;
+    side.a += begin;
+    side.w += begin * kStep;
+    side.depth = end - begin;
+    return side;
+  };
+  StepProduct<T> out = p;
+  out.x = part(p.x, first, last);
+  out.h = part(p.h, first - p.x.depth, last - p.x.depth);
+  return out;
+}
+
+/// One tile of sums, init included.
+template <class T, class Gates>
+inline void tile_sums(const StepProduct<T>& p, Index row, int height, Index block, int width,
+                      const T* init, T* sums) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
-  alignas(64) T sums[32 * kW];
+  kernels::Tile<T> tile;
+  tile.out = sums;
+  tile.out_row = width * kS * kW;
+  tile.out_block = kS * kW;
+  tile.out_slot = kW;
+  const auto continue_from = [&](const T* from) {
+    tile.init = from;
+    tile.init_row = tile.out_row;
+    tile.init_block = tile.out_block;
+    tile.init_slot = tile.out_slot;
+  };
+  if (init != nullptr) {
+    continue_from(init);
+  } else {
+    if (p.init != nullptr) tile.init = p.init + row * p.init_row + block * kW;
+    tile.init_row = p.init_row;
+    tile.init_block = kW;
+    tile.init_slot = p.init_slot;
+  }
+  // x before h, whatever the operands' form: the order of a sum is part of its bits.
+  if (p.x.gate != 0) {
+    kernels::run_tile<T, Gates>(height, width, tile);  // sums = init
+    add_per_gate<T, Gates>(p.x, 0, row, height, block, width, sums);
+    continue_from(sums);
+  }
+  set_operand<T, Gates>(p.x, row, block, tile.x);
+  set_operand<T, Gates>(p.h, row, block, tile.h);
+  kernels::run_tile<T, Gates>(height, width, tile);
+  if (p.h.gate != 0) add_per_gate<T, Gates>(p.h, Gates::kFirstH, row, height, block, width, sums);
+}
+
+/// What a loop without prefetching passes as `ahead`.
+struct NothingAhead {
+  void operator()(Index, Index) const {}
+};
+
+}  // namespace detail
+
+/// Runs the product for rows [0, rows) and a range of blocks; epilogue(row, block, sums) gets the
+/// kSlots sums of W units each, still in L1. Blocks are the outer loop, so that a block's weights
+/// are read once for all rows; a depth whose weights do not fit into L2 is cut into passes.
+/// ahead(row, block) is called a tile's sums before the epilogue: time to fetch what it will touch.
+template <class T, class Gates, class Epilogue, class Ahead = detail::NothingAhead>
+inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilogue&& epilogue,
+                      Ahead&& ahead = {}) {
+  constexpr Index kW = simd::kWidth<T>;
+  constexpr Index kS = Gates::kSlots;
   const int tallest = kernels::TileShape<kS>::rows(rows);
-  for (Index block = 0; block < blocks;) {
-    const int width = kernels::blocks_for<kS>(tallest, blocks - block);
-    for (Index row = 0; row < rows;) {
-      const int height = kernels::TileShape<kS>::rows(rows - row);
-      kernels::Tile<T> tile;
-      if (p.init != nullptr) tile.init = p.init + row * p.init_row + block * kW;
-      tile.init_row = p.init_row;
-      tile.init_block = kW;
-      tile.init_slot = p.init_slot;
-      tile.out = sums;
-      tile.out_row = width * kS * kW;
-      tile.out_block = kS * kW;
-      tile.out_slot = kW;
-      // x before h, whatever the operands' form: the order of a sum is part of its bits.
-      if (p.x.gate != 0) {
-        kernels::run_tile<T, Gates>(height, width, tile);  // sums = init
-        detail::add_per_gate<T, Gates>(p.x, 0, row, height, block, width, sums);
-        tile.init = sums;
-        tile.init_row = tile.out_row;
-        tile.init_block = tile.out_block;
-        tile.init_slot = tile.out_slot;
-      }
-      detail::set_operand<T, Gates>(p.x, row, block, tile.x);
-      detail::set_operand<T, Gates>(p.h, row, block, tile.h);
-      kernels::run_tile<T, Gates>(height, width, tile);
-      if (p.h.gate != 0) {
-        detail::add_per_gate<T, Gates>(p.h, Gates::kFirstH, row, height, block, width, sums);
-      }
-      for (int r = 0; r < height; ++r) {
-        for (int u = 0; u < width; ++u) {
-          epilogue(row + r, block + u, sums + (r * width + u) * kS * kW);
+  const Index depth = p.x.depth + p.h.depth;
+  const bool cuts = p.x.gate == 0 && p.h.gate == 0 && rows > 2 * tallest;
+  alignas(64) T tile_buffer[32 * kW];
+  for (Index left = blocks.end - blocks.begin; left > 0;) {
+    const int width = kernels::blocks_for<kS>(tallest, left);
+    left -= width;
+    const Index block = blocks.backwards ? blocks.begin + left : blocks.end - left - width;
+    const Index longest =
+        cuts ? detail::kPanelBytes / (width * Gates::kGates * kW * Index(sizeof(T))) : depth;
+    const Index passes = depth <= longest ? 1 : (depth + longest - 1) / longest;
+    T* buffer = passes == 1 ? tile_buffer : kernels::thread_scratch<T, 6>(rows * width * kS * kW);
+    for (Index pass = 0; pass < passes; ++pass) {
+      const StepProduct<T> part = passes == 1 ? p
+                                              : detail::cut<T, Gates>(p, depth * pass / passes,
+                                                                      depth * (pass + 1) / passes);
+      const bool last = pass + 1 == passes;
+      for (Index row = 0; row < rows;) {
+        const int height = kernels::TileShape<kS>::rows(rows - row);
+        T* sums = passes == 1 ? buffer : buffer + row * width * kS * kW;
+        if (last) {
+          for (int r = 0; r < height; ++r) {
+            for (int u = 0; u < width; ++u) ahead(row + r, block + u);
+          }
         }
+        detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
+                                    sums);
+        for (int r = 0; last && r < height; ++r) {
+          for (int u = 0; u < width; ++u) {
+            epilogue(row + r, block + u, sums + (r * width + u) * kS * kW);
+          }
+        }
+        row += height;
       }
-      row += height;
     }
-    block += width;
   }
 }
 

@@ -65,7 +65,8 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
                      const AnyActivations& activations, const Saved<T>& saved,
                      const OutputGradients<T>& gradients, const InputGradients<T>& out) {
   const Dims& d = in.dims;
-  if (d.batch == 0 || d.units == 0) return;
+  if (d.units == 0) return;
+  if (d.batch == 0) return WeightGradients<T, Cell>(in, saved, out).run(weights);
   detail::with_activations(activations, [&](const auto& fn) {
     using Rows = BackwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     parallel_for(detail::flops<Cell>(d), d.batch, [&](Index first, Index last) {

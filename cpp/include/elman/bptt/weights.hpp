@@ -35,6 +35,19 @@ struct ForwardWeights {
   Index features = 0, units = 0;
   std::array<AlignedBuffer<T>, Cell::kPhases> x, h;
   AlignedBuffer<T> bias;  // [slots, Hp]
+  // Zeros times the recurrent kernel are zeros: then a first step without a state skips them.
+  bool recurrent_finite = false;
+  KerasWeights<T> unpacked;  // set by refer() alone
+
+  /// Instead of pack(), for one step of one row of a cell with one phase: packing would cost more
+  /// than reading the weights where they are.
+  void refer(Index f, Index u, const KerasWeights<T>& w) {
+    features = f;
+    units = u;
+    unpacked = w;
+    pack_bias(w);
+  }
+  [[nodiscard]] bool is_packed() const { return unpacked.kernel == nullptr; }
 
   void pack(Index f, Index u, const KerasWeights<T>& w) {
     features = f;
@@ -53,10 +66,22 @@ struct ForwardWeights {
       kernels::pack_gates(w.kernel, ld, f, u, {x_columns.data(), kG}, x[P].data());
       kernels::pack_gates(w.recurrent_kernel, ld, u, u, {h_columns.data(), kG}, h[P].data());
     });
+    unpacked = {};
+    recurrent_finite = all_finite(w.recurrent_kernel, u * ld);
     pack_bias(w);
   }
 
  private:
+  // x * 0 is NaN for NaN and the infinities alone.
+  static bool all_finite(const T* w, Index count) {
+    constexpr Index kW = simd::kWidth<T>;
+    simd::Packet<T> sum = simd::zero<T>();
+    for (Index i = 0; i < count; i += kW) {
+      sum = simd::madd(simd::load_partial(w + i, count - i), simd::zero<T>(), sum);
+    }
+    return simd::reduce_add<T>(sum) == T(0);
+  }
+
   void pack_bias(const KerasWeights<T>& w) {
     const Index hp = simd::padded<T>(units);
     bias.ensure(Cell::kSlots * hp);
@@ -83,12 +108,14 @@ struct BackwardWeights {
   AlignedBuffer<T> x;                             // [F blocks][kGates Hp][W]
   std::array<AlignedBuffer<T>, Cell::kPhases> h;  // [H blocks][gates Hp][W]
 
-  void pack(Index f, Index u, const KerasWeights<T>& w, bool with_x) {
+  /// with_x, with_h: whether the gradient of x, and of any h, is wanted.
+  void pack(Index f, Index u, const KerasWeights<T>& w, bool with_x, bool with_h = true) {
     const Index hp = simd::padded<T>(u);
     const Index ld = Cell::kGates * u;
     if (with_x) {
       pack_side(f, u, Cell::kGates, 0, Cell::kXGate, w.kernel, ld, hp, x);
     }
+    if (!with_h) return;
     for_phases<Cell>([&]<int P>() {
       using Phase = typename Cell::template Phase<P>;
       pack_side(u, u, Phase::kGates, Phase::kFirstRecurrent, Cell::kHGate, w.recurrent_kernel, ld,

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "elman/core/buffer_pool.hpp"
 #include "elman/core/shape.hpp"
 
 namespace elman {
@@ -38,7 +39,7 @@ class AlignedBuffer {
   }
   AlignedBuffer(const AlignedBuffer&) = delete;
   AlignedBuffer& operator=(const AlignedBuffer&) = delete;
-  ~AlignedBuffer() { ::operator delete(data_, std::align_val_t{kAlignment}); }
+  ~AlignedBuffer() { release(); }
 
   [[nodiscard]] T* data() noexcept { return data_; }
   [[nodiscard]] const T* data() const noexcept { return data_; }
@@ -62,7 +63,23 @@ class AlignedBuffer {
     if (items > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T)) throw std::bad_alloc();
     // Whole cache lines, so that a kernel may load the last vector in full.
     const std::size_t bytes = round_up(items * sizeof(T));
+    if (pooled(bytes)) return static_cast<T*>(detail::BufferPool::global().take(bytes, kAlignment));
     return static_cast<T*>(::operator new(bytes, std::align_val_t{kAlignment}));
+  }
+  void release() noexcept {
+    const std::size_t bytes = round_up(static_cast<std::size_t>(size_) * sizeof(T));
+    if (data_ != nullptr && pooled(bytes)) {
+      return detail::BufferPool::global().give(data_, bytes, kAlignment);
+    }
+    ::operator delete(data_, std::align_val_t{kAlignment});
+  }
+  // The address sanitizer has to see the end of every block.
+  static constexpr bool pooled([[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(__SANITIZE_ADDRESS__)
+    return false;
+#else
+    return bytes >= detail::BufferPool::kSmallest;
+#endif
   }
 
   T* data_ = nullptr;

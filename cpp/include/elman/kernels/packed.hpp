@@ -2,6 +2,10 @@
 // elman/kernels/packed.hpp: weights laid out for the tile: gates interleaved, whole packets.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
 #include <vector>
 
 #include "elman/core/aligned.hpp"
@@ -22,7 +26,7 @@ inline void pack_gates(const T* src, Index ld, Index depth, Index units, const G
                        T* dst) {
   constexpr Index kW = simd::kWidth<T>;
   for (Index j = 0; j < units; j += kW) {
-    const Index lanes = units - j < kW ? units - j : kW;
+    const Index lanes = std::min(units - j, kW);
     for (Index k = 0; k < depth; ++k) {
       for (int g = 0; g < columns.gates; ++g, dst += kW) {
         simd::store<T>(dst, simd::load_partial(src + k * ld + columns.first[g] + j, lanes));
@@ -39,15 +43,43 @@ inline void pack_transposed(const T* src, Index ld, Index depth, Index units, T*
                             Index depth_stride) {
   constexpr Index kW = simd::kWidth<T>;
   for (Index j = 0; j < units; j += kW, dst += depth_stride * kW) {
-    const Index lanes = units - j < kW ? units - j : kW;
-    for (Index lane = 0; lane < kW; ++lane) {
-      T* out = dst + lane;
-      if (lane >= lanes) {
-        for (Index k = 0; k < depth; ++k) out[k * kW] = T(0);
-        continue;
+    const Index lanes = std::min(units - j, kW);
+    const T* in = src + j * ld;
+    for (Index k = 0; k < depth; k += kW) {
+      const Index width = std::min(depth - k, kW);
+      simd::Packet<T> square[kW];
+      for (Index lane = 0; lane < kW; ++lane) {
+        square[lane] =
+            lane < lanes ? simd::load_partial(in + lane * ld + k, width) : simd::zero<T>();
       }
-      const T* in = src + (j + lane) * ld;
-      for (Index k = 0; k < depth; ++k) out[k * kW] = in[k];
+      simd::transpose<T>(square);
+      for (Index i = 0; i < width; ++i) simd::store<T>(dst + (k + i) * kW, square[i]);
+    }
+  }
+}
+
+/// z[g][j] += sum over k of a[k] w[k * ld + g * units + j], k in order: one row times weights that
+/// are not packed, because they are read only once.
+/// Shapes    a [depth], w [depth, gates * units], z[g] [units] padded to whole packets, aligned
+template <class T, std::size_t Gates>
+inline void add_unpacked(const T* a, Index depth, const T* w, Index ld, Index units,
+                         const std::array<T*, Gates>& z) {
+  constexpr Index kW = simd::kWidth<T>;
+  constexpr Index kRows = 4;
+  for (Index k0 = 0; k0 < depth; k0 += kRows, w += kRows * ld) {
+    const Index rows = std::min(kRows, depth - k0);
+    simd::Packet<T> v[kRows];
+    for (Index r = 0; r < kRows; ++r) v[r] = simd::set1<T>(r < rows ? a[k0 + r] : T(0));
+    for (std::size_t g = 0; g < Gates; ++g) {
+      const T* in = w + static_cast<Index>(g) * units;
+      for (Index j = 0; z[g] != nullptr && j < units; j += kW) {
+        simd::Packet<T> sum = simd::load<T>(z[g] + j);
+        for (Index r = 0; r < rows; ++r) {
+          simd::prefetch(in + (kRows + r) * ld + j);
+          sum = simd::madd(v[r], simd::load_partial(in + r * ld + j, units - j), sum);
+        }
+        simd::store<T>(z[g] + j, sum);
+      }
     }
   }
 }

@@ -133,10 +133,19 @@ struct Rows {
   const std::uint8_t* keep = nullptr;
   Index keep_outer = 0, keep_inner = 0;
 
-  const T* row(Index i) const { return base + i / inner_count * outer + i % inner_count * inner; }
-  bool kept(Index i) const {
-    return keep == nullptr ||
-           keep[i / inner_count * keep_outer + i % inner_count * keep_inner] != 0;
+  // Pointers to the rows [first, first + count), nullptr where a row counts as zeros, and to their
+  // factors. One pass with running counters: a division per element would cost more than its use.
+  void locate(Index first, Index count, const T** rows, const T** factors) const {
+    Index n = first / inner_count, t = first % inner_count;
+    for (Index i = 0; i < count; ++i) {
+      const bool kept = keep == nullptr || keep[n * keep_outer + t * keep_inner] != 0;
+      rows[i] = kept ? base + n * outer + t * inner : nullptr;
+      if (factors != nullptr) factors[i] = factor + n * factor_outer;
+      if (++t == inner_count) {
+        t = 0;
+        ++n;
+      }
+    }
   }
 };
 
@@ -150,33 +159,69 @@ struct Strip {
 
 namespace detail {
 
-// 256 rows of 64 floats are 64 KiB of B, and 6 rows of A 6 KiB of L1.
+// 256 rows of 64 floats are 64 KiB of B, and 6 rows of A 6 KiB of L1; 384 rows of A are 384 KiB of
+// L2.
 inline constexpr Index kRowBlock = 256;
+inline constexpr Index kPanelRows = 384;
 
-/// panel[k * height + r] = A[row k0 + k, m + r]: the transposed operand of one tile.
+/// Where the rows of one block of the sum lie.
 template <class T>
-inline void pack_panel(const Rows<T>& a, Index m, int height, Index k0, Index kc, T* panel) {
-  for (Index k = 0; k < kc; ++k, panel += height) {
-    const Index i = k0 + k;
-    if (!a.kept(i)) {
-      std::fill_n(panel, height, T(0));
+struct Located {
+  const T* a[kRowBlock];
+  const T* factor[kRowBlock];
+  const T* b[kRowBlock];
+};
+
+/// panel[k * height + r] = A[k, m + r] for the rows [k0, k1): a piece of the transposed operand.
+template <class T, int Height>
+inline void pack_panel_rows(const Located<T>& at, bool factors, Index m, Index k0, Index k1,
+                            T* panel) {
+  panel += k0 * Height;
+  for (Index k = k0; k < k1; ++k, panel += Height) {
+    if (at.a[k] == nullptr) {
+      std::fill_n(panel, Height, T(0));
       continue;
     }
-    const T* row = a.row(i) + m;
-    std::copy_n(row, height, panel);
-    if (a.factor != nullptr) {
-      const T* factor = a.factor + i / a.inner_count * a.factor_outer + m;
-      for (int r = 0; r < height; ++r) panel[r] *= factor[r];
+    std::copy_n(at.a[k] + m, Height, panel);
+    if (factors) {
+      for (int r = 0; r < Height; ++r) panel[r] *= at.factor[k][m + r];
+    }
+  }
+}
+
+/// All panels of the rows m of C, 16 rows of A at a time: few pages are open at once.
+template <class T>
+inline void pack_panels(const Located<T>& at, bool factors, Range m, Index kc, T* panels) {
+  for (Index k0 = 0; k0 < kc; k0 += 16) {
+    const Index k1 = std::min(kc, k0 + 16);
+    for (Index r = m.begin; r < m.end;) {
+      const int height = TileShape<1>::rows(m.end - r);
+      T* panel = panels + (r - m.begin) * kc;
+      switch (height) {
+        case 6:
+          pack_panel_rows<T, 6>(at, factors, r, k0, k1, panel);
+          break;
+        case 4:
+          pack_panel_rows<T, 4>(at, factors, r, k0, k1, panel);
+          break;
+        case 2:
+          pack_panel_rows<T, 2>(at, factors, r, k0, k1, panel);
+          break;
+        default:
+          pack_panel_rows<T, 1>(at, factors, r, k0, k1, panel);
+          break;
+      }
+      r += height;
     }
   }
 }
 
 template <class T>
-inline void pack_columns(const Rows<T>& b, Index first, Index columns, int blocks, Index k0,
-                         Index kc, T* packed) {
+inline void pack_columns(const Located<T>& at, Index first, Index columns, int blocks, Index kc,
+                         T* packed) {
   constexpr Index kW = simd::kWidth<T>;
   for (Index k = 0; k < kc; ++k) {
-    const T* row = b.row(k0 + k) + first;
+    const T* row = at.b[k] + first;
     for (int u = 0; u < blocks; ++u) {
       simd::store<T>(packed + (u * kc + k) * kW,
                      simd::load_partial(row + u * kW, columns - u * kW));
@@ -184,52 +229,58 @@ inline void pack_columns(const Rows<T>& b, Index first, Index columns, int block
   }
 }
 
-/// Serial part of outer_product: rows [m0, m1) of C, blocks [b0, b1) of every strip.
+/// Serial part of outer_product: rows m of C, some blocks of the strip.
 template <class T>
 inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, const Strip<T>& strip,
-                               Range block_range, Index ldc, Index count) {
+                               Range block_range, Index ldc, Index count, bool add) {
   constexpr Index kW = simd::kWidth<T>;
-  T* panels = thread_scratch<T, 0>((m.end - m.begin) * kRowBlock);
+  T* panels = thread_scratch<T, 0>(std::min(m.size(), kPanelRows) * kRowBlock);
   T* columns = thread_scratch<T, 1>(8 * kRowBlock * kW);
+  Located<T> at;
   for (Index k0 = 0; k0 < count; k0 += kRowBlock) {
     const Index kc = std::min(kRowBlock, count - k0);
-    for (Index r = m.begin; r < m.end;) {
-      const int height = TileShape<1>::rows(m.end - r);
-      pack_panel(a, r, height, k0, kc, panels + (r - m.begin) * kc);
-      r += height;
-    }
-    for (Index block = block_range.begin; block < block_range.end;) {
-      const int blocks = blocks_for<1>(TileShape<1>::kMaxRows, block_range.end - block);
-      const Index j = block * kW;
-      const Index width = std::min(strip.columns - j, blocks * kW);
-      pack_columns(b, strip.first + j, width, blocks, k0, kc, columns);
-      const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, true};
-      Operand<T> operand;
-      operand.w = columns;
-      operand.w_block = kc * kW;
-      operand.w_k = kW;
-      operand.depth = kc;
-      for (Index r = m.begin; r < m.end;) {
-        const int height = TileShape<1>::rows(m.end - r);
-        operand.a = panels + (r - m.begin) * kc;
-        group.run(height, r, operand);
-        r += height;
+    a.locate(k0, kc, at.a, a.factor == nullptr ? nullptr : at.factor);
+    b.locate(k0, kc, at.b, nullptr);
+    for (Index m0 = m.begin; m0 < m.end; m0 += kPanelRows) {
+      const Range rows{m0, std::min(m.end, m0 + kPanelRows)};
+      pack_panels(at, a.factor != nullptr, rows, kc, panels);
+      for (Index block = block_range.begin; block < block_range.end;) {
+        const int blocks = blocks_for<1>(TileShape<1>::kMaxRows, block_range.end - block);
+        const Index j = block * kW;
+        const Index width = std::min(strip.columns - j, blocks * kW);
+        pack_columns(at, strip.first + j, width, blocks, kc, columns);
+        const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, add || k0 > 0};
+        Operand<T> operand;
+        operand.w = columns;
+        operand.w_block = kc * kW;
+        operand.w_k = kW;
+        operand.depth = kc;
+        for (Index r = rows.begin; r < rows.end;) {
+          const int height = TileShape<1>::rows(rows.end - r);
+          operand.a = panels + (r - rows.begin) * kc;
+          group.run(height, r, operand);
+          r += height;
+        }
+        block += blocks;
       }
-      block += blocks;
     }
   }
 }
 
 }  // namespace detail
 
-/// strip.c[m, j] += sum over i < count of A[i, m] B[i, strip.first + j]: the weight gradients.
+/// strip.c[m, j] (+)= sum over i < count of A[i, m] B[i, strip.first + j]: the weight gradients.
 /// Shapes    A rows of M, B rows of >= first + columns, c [M, columns] with row stride ldc
 /// Layout    row-major; bit-equal at any thread count (the sum over i is never split)
 /// Cost      2 M columns count flop
 template <class T>
 inline void outer_product(const Rows<T>& a, Index m, const Rows<T>& b, const Strip<T>& strip,
-                          Index ldc, Index count) {
-  if (m == 0 || strip.columns == 0 || count == 0) return;
+                          Index ldc, Index count, bool add = true) {
+  if (m == 0 || strip.columns == 0) return;
+  if (count == 0) {
+    for (Index i = 0; i < m && !add; ++i) std::fill_n(strip.c + i * ldc, strip.columns, T(0));
+    return;
+  }
   const Index blocks = (strip.columns + simd::kWidth<T> - 1) / simd::kWidth<T>;
   const double flops = 2.0 * double(m) * double(strip.columns) * double(count);
   const detail::Split split = detail::split_work(flops, m, blocks);
@@ -241,7 +292,7 @@ inline void outer_product(const Rows<T>& a, Index m, const Rows<T>& b, const Str
       rows = detail::part_of(m, 6, part, split.parts);
     }
     if (rows.begin < rows.end && columns.begin < columns.end) {
-      detail::outer_product_part(a, rows, b, strip, columns, ldc, count);
+      detail::outer_product_part(a, rows, b, strip, columns, ldc, count, add);
     }
   });
 }
@@ -305,15 +356,12 @@ inline void product(bool trans_a, bool trans_b, Index m, Index n, Index k, const
                     const T* b, Index ldb, T* c, Index ldc, bool accumulate) {
   if (m == 0 || n == 0) return;
   if (trans_a && !trans_b) {
-    if (!accumulate) {
-      for (Index i = 0; i < m; ++i) std::fill_n(c + i * ldc, n, T(0));
-    }
     kernels::Rows<T> rows_a, rows_b;
     rows_a.base = a;
     rows_a.outer = lda;
     rows_b.base = b;
     rows_b.outer = ldb;
-    kernels::outer_product(rows_a, m, rows_b, kernels::Strip<T>{0, c, n}, ldc, k);
+    kernels::outer_product(rows_a, m, rows_b, kernels::Strip<T>{0, c, n}, ldc, k, accumulate);
     return;
   }
   const T* left = a;

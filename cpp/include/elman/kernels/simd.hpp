@@ -61,6 +61,28 @@ inline void storeu(T* p, const Packet<T>& x) {
   Eigen::internal::pstoreu(p, x);
 }
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"
+#endif
+/// rows[i][j] <-> rows[j][i].
+template <class T>
+inline void transpose([[maybe_unused]] Packet<T> (&rows)[kWidth<T>]) {
+  if constexpr (kWidth<T> > 1) {
+    Eigen::internal::PacketBlock<Packet<T>, kWidth<T>> block;
+    for (int i = 0; i < kWidth<T>; ++i) block.packet[i] = rows[i];
+    Eigen::internal::ptranspose(block);
+    for (int i = 0; i < kWidth<T>; ++i) rows[i] = block.packet[i];
+  }
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+/// Asks for the cache line at p ahead of its use; any address is allowed.
+inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
+
 template <class P>
 inline P add(const P& a, const P& b) {
   return Eigen::internal::padd(a, b);
@@ -110,21 +132,52 @@ inline Packet<T> with_sign(const Packet<T>& a, const Packet<T>& x) {
   return Eigen::internal::por(a, Eigen::internal::pand(x, set1<T>(T(-0.0))));
 }
 
-/// The first n lanes from p, zero in the others; reads nothing beyond p[n - 1].
+namespace detail {
+
+// One branch for all lanes where the processor has masked moves, else lane by lane through a
+// buffer. `n` is from 0 to the width.
 template <class T>
-inline Packet<T> load_partial(const T* p, Index n) {
-  if (n >= kWidth<T>) return loadu(p);
+inline Packet<T> load_lanes(const T* p, Index n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+  } else {
+    return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p);
+  }
+#else
   alignas(64) T buffer[kWidth<T>] = {};
   for (Index i = 0; i < n; ++i) buffer[i] = p[i];
   return load<T>(buffer);
+#endif
+}
+
+template <class T>
+inline void store_lanes(T* p, const Packet<T>& x, Index n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), x);
+  } else {
+    _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), x);
+  }
+#else
+  alignas(64) T buffer[kWidth<T>];
+  store<T>(buffer, x);
+  for (Index i = 0; i < n; ++i) p[i] = buffer[i];
+#endif
+}
+
+}  // namespace detail
+
+/// The first n lanes from p, zero in the others; reads nothing beyond p[n - 1].
+template <class T>
+inline Packet<T> load_partial(const T* p, Index n) {
+  return n >= kWidth<T> ? loadu(p) : detail::load_lanes<T>(p, n < 0 ? 0 : n);
 }
 /// Writes the first n lanes of x to p and nothing else.
 template <class T>
 inline void store_partial(T* p, const Packet<T>& x, Index n) {
   if (n >= kWidth<T>) return storeu<T>(p, x);
-  alignas(64) T buffer[kWidth<T>];
-  store<T>(buffer, x);
-  for (Index i = 0; i < n; ++i) p[i] = buffer[i];
+  detail::store_lanes<T>(p, x, n < 0 ? 0 : n);
 }
 /// x with every lane from n on set to zero.
 template <class T>
@@ -132,8 +185,7 @@ inline Packet<T> keep_first(const Packet<T>& x, Index n) {
   if (n >= kWidth<T>) return x;
   alignas(64) T buffer[kWidth<T>];
   store<T>(buffer, x);
-  for (Index i = n; i < kWidth<T>; ++i) buffer[i] = T(0);
-  return load<T>(buffer);
+  return detail::load_lanes<T>(buffer, n < 0 ? 0 : n);
 }
 template <class T>
 inline T reduce_add(const Packet<T>& x) {

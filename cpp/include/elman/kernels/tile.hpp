@@ -91,10 +91,21 @@ inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
   }
 }
 
+// A panel product updates a large C: its lines are fetched while the sums run and added at the end.
+// The time loop's sums start from `init`, which is at hand.
 template <class T, int R, int U, class Gates, bool Panel>
 __attribute__((noinline)) void tile_product(const Tile<T>& t) {
   constexpr int S = Gates::kSlots;
   Packet<T> acc[R][U][S];
+  const T* init = t.init;
+  if constexpr (Panel) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int u = 0; u < U; ++u) simd::prefetch(t.out + r * t.out_row + u * t.out_block);
+    }
+    init = nullptr;
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -102,9 +113,9 @@ __attribute__((noinline)) void tile_product(const Tile<T>& t) {
 #pragma GCC unroll 4
       for (int s = 0; s < S; ++s) {
         acc[r][u][s] =
-            t.init == nullptr
+            init == nullptr
                 ? simd::zero<T>()
-                : simd::loadu<T>(t.init + r * t.init_row + u * t.init_block + s * t.init_slot);
+                : simd::loadu<T>(init + r * t.init_row + u * t.init_block + s * t.init_slot);
       }
     }
   }
@@ -116,6 +127,12 @@ __attribute__((noinline)) void tile_product(const Tile<T>& t) {
     for (int u = 0; u < U; ++u) {
 #pragma GCC unroll 4
       for (int s = 0; s < S; ++s) {
+        if constexpr (Panel) {
+          if (t.init != nullptr) {
+            const T* from = t.init + r * t.init_row + u * t.init_block;
+            acc[r][u][s] = simd::add(simd::loadu<T>(from), acc[r][u][s]);
+          }
+        }
         simd::storeu<T>(t.out + r * t.out_row + u * t.out_block + s * t.out_slot, acc[r][u][s]);
       }
     }
