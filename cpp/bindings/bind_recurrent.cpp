@@ -5,16 +5,28 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "bindings.hpp"
+#include "convert.hpp"
+#include "numpy_view.hpp"
 #include "recurrent_cells.hpp"
 
 namespace elman::bindings {
 namespace {
 
 Tensor or_absent(std::optional<Tensor>& tensor) { return tensor ? std::move(*tensor) : Tensor(); }
+
+// Long runs let other Python threads work; handing the lock over takes as long as a short one.
+std::vector<Tensor> run(FusedCell& cell, RecurrentInputs&& in) {
+  const Index steps = in.x.ndim() == 3 ? in.x.size() / std::max<Index>(in.x.dim(2), 1) : 0;
+  const Index work = steps * in.kernel.size();
+  return unlocked(work / 8, [&] { return cell.forward(std::move(in)); });
+}
 
 nb::tuple call(FusedCell& cell, const Tensor& x, const Tensor& kernel,
                const Tensor& recurrent_kernel, std::optional<Tensor> bias,
@@ -33,20 +45,80 @@ nb::tuple call(FusedCell& cell, const Tensor& x, const Tensor& kernel,
   in.return_sequences = return_sequences;
   in.go_backwards = go_backwards;
   in.zero_output_for_mask = zero_output_for_mask;
-  std::vector<Tensor> outputs;
-  {
-    const nb::gil_scoped_release release;
-    outputs = cell.forward(in);
-    in = {};
-  }
+  std::vector<Tensor> outputs = run(cell, std::move(in));
   nb::list states;
-  for (std::size_t i = 1; i < outputs.size(); ++i) states.append(outputs[i]);
-  return nb::make_tuple(outputs[0], states);
+  for (std::size_t i = 1; i < outputs.size(); ++i) states.append(std::move(outputs[i]));
+  return nb::make_tuple(std::move(outputs[0]), states);
 }
+
+/// A fused cell with its weights and flags: the whole call of a layer that needs nothing else.
+class BoundCell {
+ public:
+  BoundCell(nb::object cell, nb::object kernel, nb::object recurrent_kernel, nb::object bias,
+            bool return_sequences, bool return_state, bool go_backwards)
+      : cell_(nb::cast<FusedCell&>(cell)),
+        kernel_(nb::cast<Variable&>(kernel)),
+        recurrent_kernel_(nb::cast<Variable&>(recurrent_kernel)),
+        bias_(bias.is_none() ? nullptr : nb::cast<Variable*>(bias)),
+        held_{std::move(cell), std::move(kernel), std::move(recurrent_kernel), std::move(bias)},
+        return_sequences_(return_sequences),
+        return_state_(return_state),
+        go_backwards_(go_backwards) {}
+
+  /// None where the layer's own checks and conversions have to look at x first.
+  nb::object operator()(nb::handle object) const {
+    RecurrentInputs in;
+    in.x = plain(object);
+    if (!in.x.defined() || in.x.ndim() != 3 || in.x.dtype() != kernel_.dtype() ||
+        in.x.dim(2) != kernel_.dim(0)) {
+      return nb::none();
+    }
+    in.kernel = kernel_;
+    in.recurrent_kernel = recurrent_kernel_;
+    if (bias_ != nullptr) in.bias = *bias_;
+    in.return_sequences = return_sequences_;
+    in.return_state = return_state_;
+    in.go_backwards = go_backwards_;
+    std::vector<Tensor> outputs = run(cell_, std::move(in));
+    if (!return_state_) return to_python(std::move(outputs[0]));
+    nb::list all;
+    for (Tensor& tensor : outputs) all.append(to_python(std::move(tensor)));
+    return all;
+  }
+
+ private:
+  // A tensor without attributes (a mask is one), or an array that needs no conversion.
+  static Tensor plain(nb::handle object) {
+    if (const Tensor* tensor = peek_tensor(object)) {
+      PyObject** attributes = _PyObject_GetDictPtr(object.ptr());
+      const bool bare =
+          attributes != nullptr && (*attributes == nullptr || PyDict_GET_SIZE(*attributes) == 0);
+      return bare ? Tensor(*tensor) : Tensor();
+    }
+    if (!object.type().is(numpy_ndarray())) return {};
+    std::optional<Tensor> tensor = numpy_tensor(object).tensor;
+    return tensor ? std::move(*tensor) : Tensor();
+  }
+
+  FusedCell& cell_;
+  const Variable& kernel_;
+  const Variable& recurrent_kernel_;
+  const Variable* bias_;
+  nb::object held_[4];
+  bool return_sequences_, return_state_, go_backwards_;
+};
 
 }  // namespace
 
 void bind_recurrent(nb::module_& m) {
+  nb::class_<BoundCell>(m, "BoundCell",
+                        "A FusedCell with its weights and flags. Called with a tensor or array "
+                        "(N, T, F) of their type it returns what the layer returns; None for "
+                        "anything that the layer has to convert or refuse.")
+      .def(nb::init<nb::object, nb::object, nb::object, nb::object, bool, bool, bool>(),
+           nb::arg("cell"), nb::arg("kernel"), nb::arg("recurrent_kernel"), nb::arg("bias").none(),
+           nb::arg("return_sequences"), nb::arg("return_state"), nb::arg("go_backwards"))
+      .def("__call__", &BoundCell::operator(), nb::arg("x").none());
   nb::class_<FusedCell>(m, "FusedCell",
                         "A recurrent layer without its weights: the whole time loop, any mask, "
                         "dropout and activation in one compiled kernel and one tape node.")

@@ -77,6 +77,11 @@ nb::handle numpy_generic() {
   return type;
 }
 
+nb::handle numpy_ndarray() {
+  static const nb::handle type = imported("numpy", "ndarray");
+  return type;
+}
+
 BufferResult numpy_tensor(nb::handle array) {
   BufferResult out;
   auto* raw = new Py_buffer();

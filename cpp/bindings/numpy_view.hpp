@@ -15,6 +15,7 @@ namespace nb = nanobind;
 
 nb::handle numpy();
 nb::handle numpy_generic();
+nb::handle numpy_ndarray();
 
 /// What became of an array: a view of it, or a type that numpy should convert it to, or neither.
 struct BufferResult {

@@ -533,6 +533,15 @@ def adam_update(var: Variable, gradient: Tensor, mean: Variable, squares: Variab
 def squared_norm(tensors: object | None) -> float:
     """The sum of the squares of all elements, in float64."""
 
+class BoundCell:
+    """
+    A FusedCell with its weights and flags. Called with a tensor or array (N, T, F) of their type it returns what the layer returns; None for anything that the layer has to convert or refuse.
+    """
+
+    def __init__(self, cell: object, kernel: object, recurrent_kernel: object, bias: object | None, return_sequences: bool, return_state: bool, go_backwards: bool) -> None: ...
+
+    def __call__(self, x: object | None) -> object: ...
+
 class FusedCell:
     """
     A recurrent layer without its weights: the whole time loop, any mask, dropout and activation in one compiled kernel and one tape node.

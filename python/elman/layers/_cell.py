@@ -56,6 +56,12 @@ class BuiltinCell(Layer):
 
     # -- weights --------------------------------------------------------------------------------
 
+    _changes = 0  # of attributes; a layer that has bound the kernel binds it anew
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        self.__dict__["_changes"] = self._changes + 1
+
     def _setup(self) -> None:
         self._stream = _random.stream(self.seed)
         self._fused_for: tuple[Any, ...] = ()

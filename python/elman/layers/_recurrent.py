@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, ClassVar
 
+from elman._backend import core
 from elman._names import snake_case
 from elman.layers import _checks
 from elman.layers._cell import BuiltinCell
@@ -71,6 +72,53 @@ class Recurrent(RNN):
     def _collect_options(cls) -> dict[str, Option]:
         own = "_cell_class" in vars(cls)
         return _composed(cls._cell_class) if own else declared(cls)
+
+    # -- the short way --------------------------------------------------------------------------
+    #
+    # A call without masks, states or dropout needs nothing of what a call can have: `_bound` is
+    # the kernel with its weights and flags, made after such a call and dropped as soon as an
+    # attribute of the layer or its cell changes.
+
+    _bound: Any = None
+    _bound_at = -1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        self.__dict__["_bound"] = None
+
+    def __call__(
+        self, inputs: Any, *args: Any, mask: Any = None, training: Any = None, **kwargs: Any
+    ) -> Any:
+        """Apply the layer to arrays or tensors, or to symbolic tensors of `elman.Input`."""
+        plain = mask is None and not args and not kwargs
+        if plain and self._bound is not None and self._bound_at == self.cell._changes:
+            output = self._bound(inputs)
+            if output is not None:
+                return output
+        output = super().__call__(inputs, *args, mask=mask, training=training, **kwargs)
+        if plain and self._bound is None and self._may_bind():
+            cell, flags = self.cell, (self.return_sequences, self.return_state, self.go_backwards)
+            weights = cell.kernel, cell.recurrent_kernel, cell.bias
+            self.__dict__["_bound"] = core.BoundCell(cell._fused(), *weights, *flags)
+            self.__dict__["_bound_at"] = cell._changes
+        return output
+
+    def _may_bind(self) -> bool:
+        """Whether the kernel alone is all that a plain call runs."""
+        kind, cell = type(self), self.cell
+        own = (kind.call, kind._check_input, kind._call_checked)
+        return (
+            self.built
+            and own == (RNN.call, RNN._check_input, RNN._call_checked)
+            and not (self.stateful or self.unroll or cell.dropout or cell.recurrent_dropout)
+            and self.activity_regularizer is None
+            and not (cell._own_call or cell._own_start)
+            and cell._fused() is not None
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds: the bound kernel is made again when it is needed."""
+        return {**self.__dict__, "_bound": None}
 
     def _start(self, values: dict[str, Any], base: dict[str, Any]) -> None:
         cell_class = self._cell_class

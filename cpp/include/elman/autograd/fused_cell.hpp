@@ -27,6 +27,7 @@ struct RecurrentInputs {
   bool return_sequences = false;
   bool go_backwards = false;
   bool zero_output_for_mask = false;
+  bool return_state = true;  // false: a call that no tape records returns the output alone
 };
 
 /// A recurrent layer without its weights. Safe to call from many threads.
@@ -46,9 +47,9 @@ class FusedCell {
 
   /// [output, h, (c)]: output [N,T,H] with return_sequences, else [N,H]. One node on the tape.
   /// Errors    std::invalid_argument on a shape or type mismatch
-  std::vector<Tensor> forward(const RecurrentInputs& in) {
+  std::vector<Tensor> forward(RecurrentInputs in) {
     check(in);
-    return run(in);
+    return run(std::move(in));
   }
 
   /// What a call with that x would run, in words. Errors: std::invalid_argument unless (N, T, F).
@@ -67,7 +68,7 @@ class FusedCell {
   [[nodiscard]] const AnyActivations& activations() const { return activations_; }
 
  protected:
-  virtual std::vector<Tensor> run(const RecurrentInputs& in) = 0;
+  virtual std::vector<Tensor> run(RecurrentInputs&& in) = 0;
   [[nodiscard]] virtual bptt::Plan plan(const bptt::Dims& dims, DType dtype,
                                         bool training) const = 0;
 
@@ -156,6 +157,8 @@ class FusedCellOf final : public FusedCell {
         caches_(std::make_shared<Caches>()) {}
 
  private:
+  using Dims = bptt::Dims;
+
   template <class T>
   struct CachesOf {
     detail::PackedCache<bptt::ForwardWeights<T, Cell>> forward;
@@ -177,6 +180,17 @@ class FusedCellOf final : public FusedCell {
   // One call: its inputs, and for training what the backward run needs.
   template <class T>
   struct Call {
+    Call(RecurrentInputs&& inputs, const FusedCellOf& cell)
+        : in(std::move(inputs)),
+          activations(cell.activations()),
+          caches(cell.caches_),
+          units(cell.units()) {
+      const DType dtype = in.x.dtype();
+      const Index n = in.x.dim(0);
+      output = in.return_sequences ? Tensor({n, in.x.dim(1), units}, dtype)
+                                   : Tensor::zeros({n, units}, dtype);
+    }
+
     RecurrentInputs in;
     AnyActivations activations;
     std::shared_ptr<Caches> caches;
@@ -185,7 +199,7 @@ class FusedCellOf final : public FusedCell {
     AlignedBuffer<T> slots, c;
     bool consumed = false;
 
-    bptt::Dims dims() const { return {in.x.dim(0), in.x.dim(1), in.x.dim(2), units}; }
+    Dims dims() const { return {in.x.dim(0), in.x.dim(1), in.x.dim(2), units}; }
     static const T* data(const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; }
     const T* state(std::size_t i) const {
       return i < in.initial_state.size() ? in.initial_state[i].data<T>() : nullptr;
@@ -225,22 +239,37 @@ class FusedCellOf final : public FusedCell {
     }
 
     bptt::Sequence<T> sequence(Tensor& t, bool whole) const {
-      const bptt::Dims d = dims();
+      const Dims d = dims();
       return {t.mutable_data<T>(), whole ? d.time * d.units : d.units, whole ? d.units : 0};
     }
 
     // A single row and step reads every weight once, so that packing them first would take most of
     // the time; in training they change before the next call.
     bool reads_unpacked(bool training) const {
-      const bptt::Dims d = dims();
+      const Dims d = dims();
       const bool per_gate = (in.input_dropout.defined() && in.input_dropout.dim(0) > 1) ||
                             (in.recurrent_dropout.defined() && in.recurrent_dropout.dim(0) > 1);
       return training && Cell::kPhases == 1 && d.batch == 1 && d.time == 1 && !per_gate &&
              !(cacheable() && caches->template of<T>().forward.holds(key()));
     }
 
-    void run_forward(bool training, T* h_last, T* c_last) {
-      const bptt::Dims d = dims();
+    // [output, h, (c)], or the output alone.
+    std::vector<Tensor> run_forward(bool training) {
+      std::vector<Tensor> outputs;
+      outputs.reserve(3);
+      outputs.push_back(output);
+      for (int i = 0; in.return_state && i < Cell::kStates; ++i) {
+        outputs.emplace_back(Shape{in.x.dim(0), units}, in.x.dtype());
+      }
+      const auto state_of = [&](std::size_t i) {
+        return i < outputs.size() ? outputs[i].template mutable_data<T>() : nullptr;
+      };
+      run_loop(training, state_of(1), state_of(2));
+      return outputs;
+    }
+
+    void run_loop(bool training, T* h_last, T* c_last) {
+      const Dims d = dims();
       std::shared_ptr<const bptt::ForwardWeights<T, Cell>> packed;
       bptt::ForwardWeights<T, Cell> unpacked;
       if (reads_unpacked(training)) {
@@ -269,11 +298,10 @@ class FusedCellOf final : public FusedCell {
     std::vector<Tensor> run_backward(const std::vector<Tensor>& d_outputs,
                                      const std::vector<bool>& needed) {
       if (consumed) {  // a persistent tape asks again: the gates are computed once more
-        std::vector<T> h(static_cast<std::size_t>(in.x.dim(0) * units)), c_last(h);
-        run_forward(true, h.data(), c_last.data());
+        run_loop(true, nullptr, nullptr);
       }
       consumed = true;
-      const bptt::Dims d = dims();
+      const Dims d = dims();
       // The gradient of the first state alone runs through the recurrent kernel at the first step.
       const std::size_t first_state = in.bias.defined() ? 4 : 3;
       const bool with_h =
@@ -323,41 +351,35 @@ class FusedCellOf final : public FusedCell {
                                    : bptt::make_plan<double, Cell>(dims, training);
   }
 
-  std::vector<Tensor> run(const RecurrentInputs& in) override {
-    return in.x.dtype() == DType::float32 ? run_as<float>(in) : run_as<double>(in);
+  std::vector<Tensor> run(RecurrentInputs&& in) override {
+    return in.x.dtype() == DType::float32 ? run_as<float>(std::move(in))
+                                          : run_as<double>(std::move(in));
   }
 
   template <class T>
-  std::vector<Tensor> run_as(const RecurrentInputs& in) {
+  std::vector<Tensor> run_as(RecurrentInputs&& in) {
+    if (detail::t_active == 0) return run_once<T>(std::move(in));
     std::vector<Tensor> tracked{in.x, in.kernel, in.recurrent_kernel};
     if (in.bias.defined()) tracked.push_back(in.bias);
     tracked.insert(tracked.end(), in.initial_state.begin(), in.initial_state.end());
-    const bool training = recording(tracked);
-    auto call = std::make_shared<Call<T>>();
-    call->in = in;
-    call->activations = activations();
-    call->caches = caches_;
-    call->units = units();
-    const Index n = in.x.dim(0), t = in.x.dim(1);
-    const DType dtype = in.x.dtype();
-    const Shape state_shape{n, units()};
-    call->output =
-        in.return_sequences ? Tensor({n, t, units()}, dtype) : Tensor::zeros(state_shape, dtype);
-    const bool h_is_output = in.return_sequences && !in.mask.defined();
-    if (training) {
-      call->h_sequence = h_is_output ? call->output : Tensor({n, t, units()}, dtype);
-    }
-    std::vector<Tensor> outputs{call->output};
-    for (int i = 0; i < Cell::kStates; ++i) outputs.push_back(Tensor(state_shape, dtype));
-    call->run_forward(training, outputs[1].template mutable_data<T>(),
-                      Cell::kStates == 2 ? outputs.back().template mutable_data<T>() : nullptr);
-    if (training) {
-      record(Cell::kName, tracked, outputs,
-             [call](const std::vector<Tensor>& d_outputs, const std::vector<bool>& needed) {
-               return call->run_backward(d_outputs, needed);
-             });
-    }
+    if (!recording(tracked)) return run_once<T>(std::move(in));
+    in.return_state = true;
+    auto call = std::make_shared<Call<T>>(std::move(in), *this);
+    const Dims d = call->dims();
+    const bool h_is_output = call->in.return_sequences && !call->in.mask.defined();
+    call->h_sequence =
+        h_is_output ? call->output : Tensor({d.batch, d.time, d.units}, call->in.x.dtype());
+    std::vector<Tensor> outputs = call->run_forward(true);
+    record(Cell::kName, tracked, outputs,
+           [call](const std::vector<Tensor>& d_outputs, const std::vector<bool>& needed) {
+             return call->run_backward(d_outputs, needed);
+           });
     return outputs;
+  }
+
+  template <class T>
+  std::vector<Tensor> run_once(RecurrentInputs&& in) {
+    return Call<T>(std::move(in), *this).run_forward(false);
   }
 
   std::shared_ptr<Caches> caches_;
