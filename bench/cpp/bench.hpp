@@ -1,59 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench.hpp: interleaved timing of functions, median and spread.
+// bench.hpp: what the benchmarks share: random arrays, counters, the list of benchmarks.
 #pragma once
 
-#include <algorithm>
-#include <chrono>
-#include <cstddef>
-#include <functional>
+#include <benchmark/benchmark.h>
+
 #include <string>
-#include <vector>
+
+#include <elman/elman.hpp>
 
 namespace bench {
 
-struct Candidate {
-  std::string name;
-  std::function<void()> run;
-  double flops = 0;  // of one call
-  std::vector<double> samples = {};
+using elman::Index;
+using Buffer = elman::AlignedBuffer<float>;
 
-  [[nodiscard]] double quantile(double q) const {
-    std::vector<double> sorted = samples;
-    std::sort(sorted.begin(), sorted.end());
-    return sorted[static_cast<std::size_t>(q * double(sorted.size() - 1) + 0.5)];
-  }
-  [[nodiscard]] double median() const { return quantile(0.5); }
-  /// Half of the middle half, as a share of the median.
-  [[nodiscard]] double spread() const { return (quantile(0.75) - quantile(0.25)) / 2 / median(); }
-};
-
-inline double seconds_of(const std::function<void()>& run, int count) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < count; ++i) run();
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-  return taken.count();
+inline Buffer normal(Index count, std::uint64_t counter, double deviation) {
+  Buffer out(count);
+  elman::fill_normal(elman::RandomKey{1, counter}, 0.0F, static_cast<float>(deviation), out.data(),
+                     count);
+  return out;
 }
 
-/// Times all candidates in turns for about `seconds` together, so that a drift of the machine hits
-/// them alike. A sample is the mean over calls of about 20 ms, so that the clock's grain is small.
-inline void interleave(std::vector<Candidate>& candidates, double seconds) {
-  std::vector<int> counts;
-  double round = 0;
-  for (const Candidate& candidate : candidates) {
-    candidate.run();  // packs weights, fills caches
-    const double once = std::max(seconds_of(candidate.run, 1), 1e-8);
-    counts.push_back(std::max(1, static_cast<int>(0.02 / once)));
-    round += once * counts.back();
-  }
-  const int rounds = std::clamp(static_cast<int>(seconds / round), 5, 101);
-  for (int i = 0; i < rounds; ++i) {
-    for (std::size_t c = 0; c < candidates.size(); ++c) {
-      Candidate& candidate = candidates[(c + std::size_t(i)) % candidates.size()];
-      const int count = counts[(c + std::size_t(i)) % candidates.size()];
-      if (count > 1) candidate.run();  // not timed: the one before has emptied the caches
-      candidate.samples.push_back(seconds_of(candidate.run, count) / count);
-    }
+/// Runs `call` until the clock has seen enough of it.
+template <class Call>
+inline void repeat(benchmark::State& state, int threads, Call&& call) {
+  elman::ThreadPool::global().resize(threads);
+  call();  // grows the arenas
+  for ([[maybe_unused]] auto _ : state) {
+    call();
+    benchmark::ClobberMemory();
   }
 }
+
+/// Shows `count` per call as a rate, e.g. GFLOP/s for a count of 1e-9 flop.
+inline void rate(benchmark::State& state, const std::string& unit, double count) {
+  state.counters[unit] = benchmark::Counter(count, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+/// Wall time, as the library's threads are not the benchmark's own.
+inline void settle(benchmark::internal::Benchmark* one) {
+  one->UseRealTime()->Unit(benchmark::kMicrosecond);
+}
+
+void register_recurrent(int threads);
+void register_kernels(int threads);
 
 }  // namespace bench

@@ -1,173 +1,199 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench_recurrent.cpp: time of the recurrent layers, without Python.
+// bench_recurrent.cpp: the recurrent kernels on plain pointers: no tensors, no tape.
 //
-// Inference and training step (forward, backward to all weights) of every cell, and the matrix
-// product that bounds them. Prints a table; --json FILE writes the figures.
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <memory>
-#include <string>
-#include <vector>
-
-#include <elman/elman.hpp>
-
+//   forward    inference over whole sequences, weights packed before
+//   training   packing, forward with everything kept, backward to all weights
+//   step       one step of one row, the state carried on
+//   pack       both sides of the weights
 #include "bench.hpp"
+
+namespace bench {
 
 namespace {
 
-using elman::DType;
-using elman::Index;
-using elman::Tensor;
-using elman::Variable;
+using elman::bptt::Dims;
 
-struct Options {
-  int threads = 1;
-  double seconds = 2;  // for one workload
-  std::string cell, json;
-  Index largest = 1024;  // units
+constexpr Dims kWorkloads[] = {
+    {1, 1, 32, 32},     {1, 1, 128, 128},    {1, 1, 512, 512},
+    {1, 100, 128, 128}, {1, 100, 512, 512},  {32, 100, 64, 128},
+    {64, 50, 256, 256}, {64, 100, 512, 512}, {128, 50, 1024, 1024},
 };
+constexpr Index kStepUnits[] = {32, 64, 128, 256, 512, 1024};
 
-Tensor normal(const elman::Shape& shape, std::uint64_t counter, double deviation) {
-  Tensor out(shape, DType::float32);
-  elman::fill_normal(elman::RandomKey{1, counter}, 0.0F, static_cast<float>(deviation),
-                     out.mutable_data<float>(), out.size());
-  return out;
-}
-
-/// One layer with its weights and an input.
+/// A layer with Keras weights, an input and the memory of a training step.
+template <class Cell>
 class Layer {
+  static constexpr Index kG = Cell::kGates;
+
  public:
-  Layer(const std::string& kind, const elman::bptt::Dims& d)
-      : cell_(elman::make_fused_cell(kind, d.units)) {
-    const Index columns = cell_->gates() * d.units;
-    const double scale = 1 / std::sqrt(double(d.features + d.units));
-    weights_.emplace_back(normal({d.features, columns}, 0, scale));
-    weights_.emplace_back(normal({d.units, columns}, 1, scale));
-    weights_.emplace_back(normal({columns}, 2, 0.1));
-    x_ = normal({d.batch, d.time, d.features}, 3, 1);
-    d_output_ = normal({d.batch, d.time, d.units}, 4, 1);
-    flops_ = 2.0 * double(d.batch * d.time * columns) * double(d.features + d.units);
+  explicit Layer(const Dims& d)
+      : dims_(d),
+        kernel_(normal(d.features * kG * d.units, 0, 1 / std::sqrt(double(d.features)))),
+        recurrent_kernel_(normal(d.units * kG * d.units, 1, 0.5 / std::sqrt(double(d.units)))),
+        bias_(normal(kG * d.units, 2, 0.1)),
+        x_(normal(d.batch * d.time * d.features, 3, 1)),
+        d_output_(normal(d.batch * d.time * d.units, 4, 1)),
+        output_(d.batch * d.time * d.units) {
+    pack_forward();
   }
 
-  [[nodiscard]] double flops() const { return flops_; }
-  [[nodiscard]] Tensor infer() const {
-    elman::RecurrentInputs in;
-    in.x = x_;
-    in.kernel = weights_[0];
-    in.recurrent_kernel = weights_[1];
-    in.bias = weights_[2];
-    in.return_sequences = true;
-    return cell_->forward(in)[0];
+  [[nodiscard]] double step_flops(double wide) const {
+    return 2.0 * double(dims_.batch * dims_.time) * double(kG * dims_.units) * wide;
   }
+  [[nodiscard]] double forward_flops() const {
+    return step_flops(double(dims_.features + dims_.units));
+  }
+  // The gradient of x is not computed.
+  [[nodiscard]] double training_flops() const {
+    return step_flops(double(2 * dims_.features + 3 * dims_.units));
+  }
+  [[nodiscard]] double weight_bytes() const {
+    return double(sizeof(float)) * double((dims_.features + dims_.units) * kG * dims_.units);
+  }
+
+  void pack_forward() { forward_weights_.pack(dims_.features, dims_.units, weights()); }
+  void pack_backward(bool with_h = true) {
+    backward_weights_.pack(dims_.features, dims_.units, weights(), false, with_h);
+  }
+
+  void forward() {
+    elman::bptt::Outputs<float> out;
+    out.out = sequence(output_.data());
+    elman::bptt::forward<float, Cell>(inputs(), forward_weights_, {}, out);
+  }
+
+  /// The states of the step before are the input of this one.
+  void step() {
+    auto in = inputs();
+    in.h0 = h_[now_].data();
+    if (Cell::kStates == 2) in.c0 = c_[now_].data();
+    now_ = 1 - now_;
+    elman::bptt::Outputs<float> out;
+    out.out = sequence(output_.data());
+    out.h_last = h_[now_].data();
+    if (Cell::kStates == 2) out.c_last = c_[now_].data();
+    elman::bptt::forward<float, Cell>(in, forward_weights_, {}, out);
+  }
+
+  // Weights have changed since the last step. They are packed as far as a layer does it, see
+  // autograd/fused_cell.hpp.
   void train() {
-    elman::Tape tape;
-    Tensor y;
-    {
-      const elman::Tape::Scope recording(tape);
-      y = infer();
+    const bool once = dims_.time == 1 && Cell::kPhases == 1;
+    if (once && dims_.batch == 1) {
+      forward_weights_.refer(dims_.features, dims_.units, weights());
+    } else {
+      pack_forward();
     }
-    const std::vector<Tensor> sources(weights_.begin(), weights_.end());
-    const std::vector<Tensor> gradients = tape.gradient({y}, sources, {d_output_});
-    for (std::size_t i = 0; i < weights_.size(); ++i) {
-      elman::optimizers::sgd(weights_[i], gradients[i], nullptr, 1e-9, 0, false);
+    pack_backward(!once);
+    elman::bptt::Outputs<float> out;
+    out.out = sequence(output_.data());
+    out.saved.slots = slots_.data();
+    if (Cell::kStates == 2) out.saved.c = cells_.data();
+    out.saved.h = out.out;
+    elman::bptt::forward<float, Cell>(inputs(), forward_weights_, {}, out);
+    elman::bptt::OutputGradients<float> arriving;
+    arriving.out = {d_output_.data(), dims_.time * dims_.units, dims_.units};
+    elman::bptt::InputGradients<float> leaving;
+    leaving.kernel = d_kernel_.data();
+    leaving.recurrent_kernel = d_recurrent_kernel_.data();
+    leaving.bias = d_bias_.data();
+    leaving.overwrite = true;
+    std::fill_n(d_bias_.data(), kG * dims_.units, 0.0F);
+    elman::bptt::backward<float, Cell>(inputs(), backward_weights_, {}, out.saved, arriving,
+                                       leaving);
+  }
+
+  void make_states() {
+    for (int i = 0; i < 2; ++i) {
+      h_[i] = normal(dims_.units, 5, 0);
+      c_[i] = normal(dims_.units, 5, 0);
     }
+  }
+  void make_training_memory() {
+    const Dims& d = dims_;
+    slots_ = Buffer(elman::bptt::slots_size<float, Cell>(d));
+    cells_ = Buffer(d.batch * d.time * elman::simd::padded<float>(d.units));
+    d_kernel_ = Buffer(d.features * kG * d.units);
+    d_recurrent_kernel_ = Buffer(d.units * kG * d.units);
+    d_bias_ = Buffer(kG * d.units);
   }
 
  private:
-  std::unique_ptr<elman::FusedCell> cell_;
-  std::vector<Variable> weights_;
-  Tensor x_, d_output_;
-  double flops_ = 0;
+  [[nodiscard]] elman::bptt::Inputs<float> inputs() const {
+    elman::bptt::Inputs<float> in;
+    in.dims = dims_;
+    in.x = {x_.data(), dims_.time * dims_.features, dims_.features};
+    return in;
+  }
+  [[nodiscard]] elman::bptt::KerasWeights<float> weights() const {
+    return {kernel_.data(), recurrent_kernel_.data(), bias_.data(), 1};
+  }
+  [[nodiscard]] elman::bptt::Sequence<float> sequence(float* data) const {
+    return {data, dims_.time * dims_.units, dims_.units};
+  }
+
+  Dims dims_;
+  Buffer kernel_, recurrent_kernel_, bias_, x_, d_output_, output_;
+  Buffer h_[2], c_[2];
+  Buffer slots_, cells_, d_kernel_, d_recurrent_kernel_, d_bias_;
+  int now_ = 0;
+  elman::bptt::ForwardWeights<float, Cell> forward_weights_;
+  elman::bptt::BackwardWeights<float, Cell> backward_weights_;
 };
 
-double product_rate(double seconds) {
-  constexpr Index kSize = 1024;
-  const Tensor a = normal({kSize, kSize}, 5, 1);
-  Tensor c({kSize, kSize}, DType::float32);
-  std::vector<bench::Candidate> one{
-      {"product", [&] {
-         elman::product<float>(false, false, kSize, kSize, kSize, a.data<float>(), kSize,
-                               a.data<float>(), kSize, c.mutable_data<float>(), kSize, false);
-       }}};
-  bench::interleave(one, seconds);
-  return 2.0 * double(kSize) * double(kSize) * double(kSize) / one[0].median();
+std::string title(const char* what, const char* cell, const Dims& d, int threads) {
+  return std::string(what) + "/" + cell + "/N:" + std::to_string(d.batch) +
+         "/T:" + std::to_string(d.time) + "/F:" + std::to_string(d.features) +
+         "/H:" + std::to_string(d.units) + "/threads:" + std::to_string(threads);
 }
 
-void run_workload(const Options& options, const elman::bptt::Dims& d, double peak,
-                  std::ofstream& json) {
-  std::vector<std::unique_ptr<Layer>> layers;
-  std::vector<bench::Candidate> candidates;
-  for (const char* kind : {"simple_rnn", "gru", "gru_reset_after", "lstm"}) {
-    if (!options.cell.empty() && options.cell != kind) continue;
-    layers.push_back(std::make_unique<Layer>(kind, d));
-    Layer* layer = layers.back().get();
-    candidates.push_back({std::string(kind) + " inference",
-                          [layer] { static_cast<void>(layer->infer()); }, layer->flops()});
-    candidates.push_back(
-        {std::string(kind) + " training", [layer] { layer->train(); }, 3 * layer->flops()});
-  }
-  bench::interleave(candidates, options.seconds);
-  for (const bench::Candidate& one : candidates) {
-    const double rate = one.flops / one.median();
-    std::printf("%4td %4td %5td %5td  %-26s %12.1f us  +-%2.0f %%  %7.1f GFLOP/s  %3.0f %%\n",
-                d.batch, d.time, d.features, d.units, one.name.c_str(), one.median() * 1e6,
-                one.spread() * 100, rate / 1e9, 100 * rate / peak);
-    std::fflush(stdout);
-    if (json) {
-      json << "{\"name\": \"" << one.name << "\", \"workload\": [" << d.batch << ", " << d.time
-           << ", " << d.features << ", " << d.units << "], \"threads\": " << options.threads
-           << ", \"seconds\": " << one.median() << ", \"spread\": " << one.spread()
-           << ", \"gflops\": " << rate / 1e9 << ", \"product_gflops\": " << peak / 1e9 << "}\n";
-    }
-  }
+template <class Cell, class Body>
+void add(const char* what, const Dims& d, int threads, Body body) {
+  const std::string name = title(what, Cell::kName, d, threads);
+  settle(benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+    Layer<Cell> layer(d);
+    body(state, layer, threads);
+  }));
 }
 
-Options parse(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; i += 2) {
-    const std::string name = argv[i];
-    const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
-    if (value != nullptr && name == "--threads") {
-      options.threads = std::atoi(value);
-    } else if (value != nullptr && name == "--seconds") {
-      options.seconds = std::atof(value);
-    } else if (value != nullptr && name == "--cell") {
-      options.cell = value;
-    } else if (value != nullptr && name == "--largest") {
-      options.largest = std::atoi(value);
-    } else if (value != nullptr && name == "--json") {
-      options.json = value;
-    } else {
-      std::printf(
-          "usage: %s [--threads 1] [--seconds 2] [--cell lstm] [--largest UNITS] "
-          "[--json FILE]\n--seconds is the time for one workload\n",
-          argv[0]);
-      std::exit(name == "--help" ? 0 : 2);
-    }
+template <class Cell>
+void register_cell(int threads) {
+  for (const Dims& d : kWorkloads) {
+    add<Cell>("forward", d, threads, [](auto& state, auto& layer, int count) {
+      repeat(state, count, [&] { layer.forward(); });
+      rate(state, "GFLOP/s", 1e-9 * layer.forward_flops());
+    });
+    add<Cell>("training", d, threads, [](auto& state, auto& layer, int count) {
+      layer.make_training_memory();
+      repeat(state, count, [&] { layer.train(); });
+      rate(state, "GFLOP/s", 1e-9 * layer.training_flops());
+    });
   }
-  return options;
+  for (const Index units : kStepUnits) {
+    const Dims d{1, 1, units, units};
+    add<Cell>("step", d, threads, [](auto& state, auto& layer, int count) {
+      layer.make_states();
+      repeat(state, count, [&] { layer.step(); });
+      rate(state, "GFLOP/s", 1e-9 * layer.forward_flops());
+    });
+    if (threads > 1) continue;  // packing has one thread
+    add<Cell>("pack", d, threads, [](auto& state, auto& layer, int count) {
+      repeat(state, count, [&] {
+        layer.pack_forward();
+        layer.pack_backward();
+      });
+      rate(state, "GB/s", 1e-9 * layer.weight_bytes());
+    });
+  }
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const Options options = parse(argc, argv);
-  elman::ThreadPool::global().resize(options.threads);
-  std::ofstream json;
-  if (!options.json.empty()) json.open(options.json);
-  const double peak = product_rate(options.seconds);
-  std::printf("elman %s, %d float32 lanes, threads: %d, product of 1024 x 1024: %.1f GFLOP/s\n",
-              elman::kVersion, int(elman::simd::kWidth<float>), options.threads, peak / 1e9);
-  std::printf("   N    T     F     H  \n");
-  constexpr elman::bptt::Dims kWorkloads[] = {
-      {1, 1, 32, 32},     {1, 1, 128, 128},    {1, 1, 512, 512},
-      {1, 100, 128, 128}, {1, 100, 512, 512},  {32, 100, 64, 128},
-      {64, 50, 256, 256}, {64, 100, 512, 512}, {128, 50, 1024, 1024},
-  };
-  for (const elman::bptt::Dims& d : kWorkloads) {
-    if (d.units <= options.largest) run_workload(options, d, peak, json);
-  }
-  return 0;
+void register_recurrent(int threads) {
+  register_cell<elman::SimpleRnn>(threads);
+  register_cell<elman::GruResetAfter>(threads);
+  register_cell<elman::Gru>(threads);
+  register_cell<elman::Lstm>(threads);
 }
+
+}  // namespace bench

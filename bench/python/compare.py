@@ -1,46 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times elman against PyTorch and ONNX Runtime, as far as they are installed, in one process.
+"""Times the recurrent layers of elman and of the other libraries, as far as they are installed.
 
-    python bench/python/compare.py --cells LSTM --modes inference --threads 1 --json lstm.json
+    python bench/python/compare.py --json result.json --chart result.png
+    python bench/python/compare.py --cells LSTM --modes inference --threads 1
 
-The libraries take turns, so that a drift of the machine hits all of them; figures are medians of
-time per call. Compare ratios, not microseconds of different runs. Before anything is timed, the
-outputs of all libraries are compared.
+The libraries take turns in one process, so that a drift of the machine hits all of them; figures
+are medians of time per call. Compare ratios, not microseconds of different runs. Before anything
+is timed, the outputs of all libraries are compared.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import contestants
+import environment
 import measure
 import numpy as np
-from contestants import GATES, Elman, Problem, Workload
+import report
+from problem import GATES, WORKLOADS, Problem, Workload
 from tqdm import tqdm
 
-import elman
-
-WORKLOADS = [
-    Workload(*sizes)
-    for sizes in (
-        (1, 1, 32, 32),
-        (1, 1, 128, 128),
-        (1, 1, 512, 512),
-        (1, 100, 128, 128),
-        (1, 100, 512, 512),
-        (32, 100, 64, 128),
-        (64, 50, 256, 256),
-        (64, 100, 512, 512),
-        (128, 50, 1024, 1024),
-    )
-]
-MODES = ("inference", "training")
+MODES = ("inference", "training", "streaming")
 # Both sum up to 2048 rounded products in another order; 1e-3 would still show a wrong gate.
 TOLERANCE = 1e-3
 
@@ -50,17 +36,30 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cells", nargs="+", choices=list(GATES), default=["LSTM", "GRU"])
+    parser.add_argument("--cells", nargs="+", choices=list(GATES), default=list(GATES))
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument(
         "--workloads", nargs="+", type=workload, default=WORKLOADS,
         help="each N,T,F,H without spaces (default: the nine of the table)",
     )  # fmt: skip
-    parser.add_argument("--seconds", type=float, default=2.0, help="for one line of the table")
-    parser.add_argument("--without", nargs="+", default=[], help="names of libraries to leave out")
     parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--chart", type=Path, help="file for a picture of the ratios (.png, .svg)")
+    add_common_options(parser, seconds=2.0)
     return parser.parse_args()
+
+
+def add_common_options(parser: argparse.ArgumentParser, seconds: float) -> None:
+    """Options that epoch.py has as well."""
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument(
+        "--seconds", type=float, default=seconds, help="about, for one line of the table"
+    )
+    parser.add_argument("--without", nargs="+", default=[], help="names of libraries to leave out")
+    parser.add_argument(
+        "--keras-backend", choices=["auto", "none", "tensorflow", "jax", "torch"], default="auto",
+        help="auto: the first of the three that is installed",
+    )  # fmt: skip
+    parser.add_argument("--isa", choices=["v3"], help="hold all libraries to AVX2")
 
 
 def workload(text: str) -> Workload:
@@ -71,108 +70,152 @@ def workload(text: str) -> Workload:
     return Workload(*sizes)
 
 
-def check_outputs(libraries: list[Any], problem: Problem) -> None:
-    """Stop unless all libraries compute the same."""
-    found = {lib.name: lib.output(lib.inference(problem, 1)()) for lib in libraries}
-    ours = found["elman"]
-    for name, theirs in found.items():
-        difference = float(np.abs(ours - theirs).max())
-        if not difference < TOLERANCE:
-            where = f"{problem.cell} ({problem.workload})"
-            sys.exit(f"{where}: elman and {name} differ by {difference:.2g}; nothing was timed")
+class Libraries:
+    """elman and its peers, loaded after the environment is set."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        import contestants
+
+        self.elman = contestants.Elman()
+        self.peers = contestants.peers(given.without, given.keras_backend)
+        if given.isa:
+            self.peers = [p for p in self.peers if p.name not in environment.UNRESTRICTED]
+        self.all = [self.elman, *self.peers]
+        self._checked: set[tuple[str, str, Workload]] = set()
+
+    def set_threads(self, threads: int) -> None:
+        """For each by its own means."""
+        for one in self.all:
+            one.set_threads(threads)
+
+    def calls(self, mode: str, problem: Problem, threads: int) -> dict[str, Callable[[], Any]]:
+        """What can be timed, by name of the library."""
+        made = {one.name: one.make(mode, problem, threads) for one in self.all}
+        return {name: call for name, call in made.items() if call is not None}
+
+    def check(self, mode: str, problem: Problem) -> None:
+        """Stop unless all libraries compute the same; three calls show that states are kept."""
+        key = mode, problem.cell, problem.workload
+        if key in self._checked:
+            return
+        self._checked.add(key)
+        calls, output = self.calls(mode, problem, 1), {one.name: one.output for one in self.all}
+        for turn in range(3 if mode == "streaming" else 1):
+            found = {name: output[name](call()) for name, call in calls.items()}
+            for name, theirs in found.items():
+                difference = float(np.abs(found["elman"] - theirs).max())
+                if found["elman"].shape != theirs.shape or not difference < TOLERANCE:
+                    where = f"{problem.cell} ({problem.workload}), {mode}, call {turn + 1}"
+                    sys.exit(f"{where}: elman and {name} differ by {difference:.2g}")
 
 
-def sgemm_rates(libraries: list[Any], threads: list[int], seconds: float) -> dict[int, float]:
+def sgemm_rates(libraries: Libraries, threads: list[int]) -> dict[int, float]:
     """GFLOP/s of a large float32 product, the fastest of the libraries, by number of threads."""
-    size = 2048
+    size, elman = 2048, libraries.elman.elman
     a = np.random.default_rng(0).standard_normal((size, size)).astype("float32")
-    calls = {}
     tensor = elman.Tensor(a)
-    calls["elman"] = lambda: elman.backend.dot(tensor, tensor)
-    for lib in libraries:
-        if lib.name == "PyTorch":
-            theirs = lib.torch.from_numpy(a)
-            calls["PyTorch"] = functools.partial(lib.torch.mm, theirs, theirs)
+    calls: dict[str, Callable[[], Any]] = {"elman": lambda: elman.backend.dot(tensor, tensor)}
+    for one in libraries.peers:
+        if one.name == "PyTorch":
+            torch = one.torch
+            theirs = torch.from_numpy(a)
+            calls["PyTorch"] = functools.partial(torch.mm, theirs, theirs)
     rates = {}
     for count in threads:
-        for lib in libraries:
-            lib.set_threads(count)
-        found = measure.interleaved(calls, seconds)
+        libraries.set_threads(count)
+        found = measure.interleaved(calls, 1.0)
         rates[count] = 2 * size**3 / min(one["median"] for one in found.values()) / 1e9
     return rates
 
 
-def run_line(libraries: list[Any], cell: str, work: Workload, mode: str, threads: int,
-             seconds: float) -> dict[str, Any]:  # fmt: skip
-    """One line of the table as a dictionary."""
-    problem = Problem(cell, work)
-    check_outputs(libraries, problem)
-    calls = {}
-    for lib in libraries:
-        lib.set_threads(threads)
-        make = getattr(lib, mode)
-        if make is not None:
-            calls[lib.name] = make(problem, threads)
-    load = measure.OtherLoad()
-    times = measure.interleaved(calls, seconds)
-    flops = work.flops(cell) * (3 if mode == "training" else 1)
-    return {
-        "cell": cell, "workload": list(work), "mode": mode, "threads": threads,
-        "times": times, "gflops": flops / times["elman"]["median"] / 1e9,
-        "others": load.share(),
-    }  # fmt: skip
+class Job(NamedTuple):
+    """One line of the table to come."""
+
+    threads: int
+    mode: str
+    cell: str
+    work: Workload
+
+    def expected(self, seconds: float, rate: float, libraries: int) -> float:
+        """Roughly how long it will take, for the progress bar."""
+        turn = 1.5 * libraries * self.work.flops(self.cell, self.mode) / (rate * 1e9)
+        return max(seconds, (2 + measure.least_rounds(turn)) * turn)
+
+    def run(self, libraries: Libraries, seconds: float) -> report.Line:
+        """The line."""
+        problem = Problem(self.cell, self.work)
+        libraries.set_threads(self.threads)
+        libraries.check("streaming" if self.mode == "streaming" else "inference", problem)
+        calls = libraries.calls(self.mode, problem, self.threads)
+        load = measure.OtherLoad()
+        times = measure.interleaved(calls, seconds)
+        flops = self.work.flops(self.cell, self.mode)
+        return {
+            "cell": self.cell, "workload": list(self.work), "mode": self.mode,
+            "threads": self.threads, "times": times,
+            "gflops": flops / times["elman"]["median"] / 1e9, "others": load.share(),
+        }  # fmt: skip
 
 
-def print_table(lines: list[dict[str, Any]], rates: dict[int, float], peers: list[Any]) -> None:
-    """The results as a Markdown table."""
-    names = [lib.name for lib in peers]
-    head = ["cell", "N, T, F, H", "mode", "threads", "elman us", "GFLOP/s (of sgemm)"]
-    head += [f"{name} us (ratio)" for name in names]
-    rows = []
-    for line in lines:
-        ours, rate = line["times"]["elman"], rates[line["threads"]]
-        row = [
-            line["cell"], ", ".join(map(str, line["workload"])), line["mode"],
-            str(line["threads"]), f"{ours['median'] * 1e6:.1f} ±{ours['spread'] / 2:.0%}",
-            f"{line['gflops']:.1f} ({line['gflops'] / rate:.0%})",
-        ]  # fmt: skip
-        for name in names:
-            theirs = line["times"].get(name)
-            row.append("" if theirs is None else (
-                f"{theirs['median'] * 1e6:.1f} ({theirs['median'] / ours['median']:.2f})"
-            ))  # fmt: skip
-        rows.append(row)
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    for row in [head, ["-" * width for width in widths], *rows]:
-        print("| " + " | ".join(map(str.ljust, row, widths)) + " |")
+def plan(given: argparse.Namespace) -> list[Job]:
+    """All lines; streaming looks at the sizes of a layer alone."""
+    steps = list(dict.fromkeys(work.step() for work in given.workloads))
+    return [
+        Job(threads, mode, cell, work)
+        for threads in given.threads
+        for mode in given.modes
+        for work in (steps if mode == "streaming" else given.workloads)
+        for cell in given.cells
+    ]
+
+
+def run_all(
+    jobs: list[Job], libraries: Libraries, seconds: float, rates: dict[int, float]
+) -> list[report.Line]:
+    """All lines, or those until somebody presses Ctrl-C."""
+    count = len(libraries.all)
+    expected = [job.expected(seconds, rates[job.threads], count) for job in jobs]
+    lines = []
+    shape = "{percentage:3.0f} %|{bar}| {elapsed} gone, {remaining} left, {postfix}"
+    with tqdm(total=sum(expected), smoothing=0, bar_format=shape, disable=None) as bar:
+        try:
+            for job, time in zip(jobs, expected, strict=True):
+                bar.set_postfix_str(f"{job.cell} {job.work}, {job.mode}, {job.threads} threads")
+                lines.append(job.run(libraries, seconds))
+                bar.update(time)
+        except KeyboardInterrupt:
+            print("interrupted: the table ends early", file=sys.stderr)
+    return lines
 
 
 def main() -> None:
     """Measure, print, write."""
     given = parse()
-    about = measure.machine()
-    peers = [lib for lib in contestants.peers() if lib.name not in given.without]
-    libraries = [Elman(), *peers]
-    about["libraries"] = {lib.name: lib.version() for lib in libraries}
-    rates = sgemm_rates(libraries, given.threads, given.seconds)
-    lines = []
-    plan = list(itertools.product(given.threads, given.modes, given.cells, given.workloads))
-    with tqdm(plan, unit="line", disable=None) as bar:
-        for threads, mode, cell, work in bar:
-            bar.set_postfix_str(f"{cell} {work}, {mode}, {threads} threads")
-            lines.append(run_line(libraries, cell, work, mode, threads, given.seconds))
-    print(f"{about['processor']}, {about['processors']} processors, {about['date']}")
-    print(", ".join(f"{name} {version}" for name, version in about["libraries"].items()))
+    environment.restrict(given.isa)
+    about = measure.machine() | {"isa": given.isa}
+    libraries = Libraries(given)
+    about["libraries"] = {one.name: one.version() for one in libraries.all}
+    print(report.heading(about), flush=True)
+    if given.isa:
+        print(f"left out, no switch for that: {', '.join(environment.UNRESTRICTED)}")
+    if "streaming" in given.modes and not libraries.elman.streams():
+        print("streaming left out: this elman has no layer.stream()")
+        given.modes.remove("streaming")
+    rates = sgemm_rates(libraries, given.threads)
     for count, rate in rates.items():
-        print(f"sgemm of 2048 x 2048 with {count} threads: {rate:.0f} GFLOP/s")
-    others = max((line["others"] or 0.0 for line in lines), default=0.0)
-    if others > 0.1:
-        print(f"WARNING: other processes used up to {others:.1f} processors; repeat when idle")
+        print(f"sgemm of 2048 x 2048, {count} threads: {rate:.0f} GFLOP/s", flush=True)
+    lines = run_all(plan(given), libraries, given.seconds, rates)
+    report.warn_of_others(lines)
     print("ratio: time of the other library / time of elman; above 1 elman is faster\n")
-    print_table(lines, rates, peers)
+    summaries = report.summary(lines)
+    print(report.of_layers(lines, rates), report.of_summary(summaries), sep="\n\n")
+    result = {"machine": about, "sgemm_gflops": rates, "summary": summaries, "lines": lines}
     if given.json:
-        result = {"machine": about, "sgemm_gflops": rates, "lines": lines}
         given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if given.chart:
+        import chart
+
+        chart.draw(result, given.chart)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times a whole model: Embedding -> LSTM -> Dense on token sequences, against PyTorch.
+"""Times a whole model: Embedding -> LSTM -> Dense on token sequences, in all libraries.
 
-    python bench/python/epoch.py --threads 1 2
+    python bench/python/epoch.py --keras-backend jax --json result.json
 
 An epoch of training (Adam, shuffled), `predict` over the same data, and one call on a single
-sequence. PyTorch, if it is installed, is used as one writes it by hand: no data loader, no metrics
-but the loss. elman goes through `fit` and `predict`.
+sequence. elman and Keras go through `fit`, `predict` and `predict_on_batch`; PyTorch is used as
+one writes it by hand: no data loader, no metrics but the loss. All start from the same weights,
+and before anything is timed their predictions are compared.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import contestants
+import compare
+import environment
 import measure
 import numpy as np
-
-import elman
+import report
+from tqdm import tqdm
 
 SEQUENCES, STEPS, BATCH = 1024, 100, 64
 WORDS, WIDTH, UNITS, CLASSES = 1000, 64, 128, 10
 RATE = 1e-6  # small, so that every epoch does the same work on the same numbers
+TOLERANCE = 1e-4  # of probabilities
 
-Calls = dict[str, Callable[[], Any]]
+Jobs = dict[str, Callable[[], Any]]
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
@@ -35,28 +41,35 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return words, rng.integers(0, CLASSES, SEQUENCES)
 
 
-def of_elman(x: np.ndarray, y: np.ndarray) -> Calls:
-    """The three jobs with this library."""
-    model = elman.Sequential([
-        elman.layers.Embedding(WORDS, WIDTH, input_length=STEPS),
-        elman.layers.LSTM(UNITS),
-        elman.layers.Dense(CLASSES, activation="softmax"),
+def through_fit(library: Any, weights: list[Any], x: np.ndarray, y: np.ndarray) -> tuple[Any, Jobs]:
+    """The model and its jobs with elman or Keras, which have the same names."""
+    model = library.Sequential([
+        library.layers.Embedding(WORDS, WIDTH),
+        library.layers.LSTM(UNITS),
+        library.layers.Dense(CLASSES, activation="softmax"),
     ])  # fmt: skip
-    model.compile(elman.optimizers.Adam(RATE), "sparse_categorical_crossentropy")
-    return {
+    model.compile(library.optimizers.Adam(RATE), "sparse_categorical_crossentropy")
+    model.predict_on_batch(x[:1])  # builds it
+    if weights:
+        model.set_weights(weights)
+    return model, {
         "epoch": functools.partial(model.fit, x, y, BATCH, 1, verbose=0),
         "predict": functools.partial(model.predict, x, BATCH, verbose=0),
-        "one sequence": functools.partial(model, x[:1]),
+        "one sequence": functools.partial(model.predict_on_batch, x[:1]),
     }
 
 
-def of_torch(torch: Any, x_array: np.ndarray, y_array: np.ndarray) -> Calls:
-    """The three jobs with PyTorch."""
+def by_hand(peer: Any, weights: list[np.ndarray], x_array: np.ndarray, y_array: np.ndarray) -> Jobs:
+    """The jobs with PyTorch."""
+    from contestant_torch import load
+
+    torch = peer.torch
+    words, kernel, recurrent_kernel, bias, dense, dense_bias = weights
 
     class Network(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.embedding = torch.nn.Embedding(WORDS, WIDTH)
+            self.embedding = torch.nn.Embedding.from_pretrained(torch.tensor(words), freeze=False)
             self.lstm = torch.nn.LSTM(WIDTH, UNITS, batch_first=True)
             self.dense = torch.nn.Linear(UNITS, CLASSES)
 
@@ -64,6 +77,10 @@ def of_torch(torch: Any, x_array: np.ndarray, y_array: np.ndarray) -> Calls:
             return self.dense(self.lstm(self.embedding(words))[1][0][-1])
 
     network = Network()
+    load(network.lstm, kernel, recurrent_kernel, np.stack([bias, np.zeros_like(bias)]))
+    network.dense.load_state_dict(
+        {"weight": torch.tensor(dense.T.copy()), "bias": torch.tensor(dense_bias)}
+    )
     x, y = torch.from_numpy(x_array), torch.from_numpy(y_array)
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
 
@@ -89,39 +106,74 @@ def of_torch(torch: Any, x_array: np.ndarray, y_array: np.ndarray) -> Calls:
     }
 
 
+def make(libraries: compare.Libraries) -> dict[str, Jobs]:
+    """The jobs of every library, from the same weights and with the same predictions."""
+    x, y = data()
+    model, ours = through_fit(libraries.elman.elman, [], x, y)
+    weights = [np.array(one) for one in model.get_weights()]
+    made = {"elman": ours}
+    for peer in libraries.peers:
+        if peer.name == "PyTorch":
+            made[peer.name] = by_hand(peer, weights, x, y)
+        elif peer.name.startswith("Keras"):
+            made[peer.name] = through_fit(peer.keras, weights, x, y)[1]
+    expected = np.asarray(made["elman"]["predict"]())
+    for name, jobs in made.items():
+        difference = float(np.abs(expected - np.asarray(jobs["predict"]())).max())
+        if not difference < TOLERANCE:
+            sys.exit(f"predictions of elman and {name} differ by {difference:.2g}")
+    return made
+
+
+def run_all(libraries: compare.Libraries, threads: list[int], seconds: float) -> list[report.Line]:
+    """One line for each job and number of threads."""
+    made = make(libraries)
+    plan = [(count, job) for count in threads for job in made["elman"]]
+    lines = []
+    with tqdm(plan, unit="line", disable=None) as bar:
+        for count, job in bar:
+            bar.set_postfix_str(f"{job}, {count} threads")
+            libraries.set_threads(count)
+            load = measure.OtherLoad()
+            calls = {name: jobs[job] for name, jobs in made.items()}
+            times = measure.interleaved(calls, seconds)
+            lines.append({"mode": job, "threads": count, "times": times, "others": load.share()})
+    return lines
+
+
+def table(lines: list[report.Line]) -> str:
+    """All lines."""
+    names = report.peer_names(lines)
+    head = ["job", "threads", "elman us", *(f"{name} us (ratio)" for name in names)]
+    rows = [
+        [line["mode"], str(line["threads"]), report.duration(line["times"]["elman"])]
+        + [report.against(line, name) for name in names]
+        for line in lines
+    ]
+    return report.markdown(head, rows)
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--threads", nargs="+", type=int, default=[1])
-    parser.add_argument("--seconds", type=float, default=15.0, help="for one line of the table")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    compare.add_common_options(parser, seconds=15.0)
     given = parser.parse_args()
-    about, x_y = measure.machine(), data()
-    jobs = {"elman": of_elman(*x_y)}
-    libraries = [contestants.Elman()]
-    for peer in contestants.peers():
-        if peer.name == "PyTorch":
-            jobs[peer.name] = of_torch(peer.torch, *x_y)
-            libraries.append(peer)
-    print(f"{about['processor']}, {about['processors']} processors, {about['date']}")
-    print(", ".join(f"{lib.name} {lib.version()}" for lib in libraries), "\n")
-    print("| job | threads | elman ms | PyTorch ms (ratio) |\n| --- | --- | --- | --- |")
-    load = measure.OtherLoad()
-    for threads in given.threads:
-        for lib in libraries:
-            lib.set_threads(threads)
-        for job in jobs["elman"]:
-            calls = {name: own[job] for name, own in jobs.items()}
-            times = measure.interleaved(calls, given.seconds)
-            ours, theirs = times["elman"], times.get("PyTorch")
-            other = "" if theirs is None else (
-                f"{theirs['median'] * 1e3:.2f} ({theirs['median'] / ours['median']:.2f})"
-            )  # fmt: skip
-            text = f"{ours['median'] * 1e3:.2f} ±{ours['spread'] / 2:.0%}"
-            print(f"| {job} | {threads} | {text} | {other} |", flush=True)
-    if (load.share() or 0.0) > 0.1:
-        print(f"WARNING: other processes used {load.share():.1f} processors; repeat when idle")
+    environment.restrict(given.isa)
+    given.without.append("ONNX Runtime")  # trains nothing
+    libraries = compare.Libraries(given)
+    about = measure.machine() | {"isa": given.isa}
+    about["libraries"] = {one.name: one.version() for one in libraries.all}
+    print(report.heading(about), flush=True)
+    lines = run_all(libraries, given.threads, given.seconds)
+    report.warn_of_others(lines)
+    print("ratio: time of the other library / time of elman; above 1 elman is faster\n")
+    print(table(lines))
+    if given.json:
+        result = {"machine": about, "lines": lines}
+        given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

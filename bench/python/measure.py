@@ -18,7 +18,12 @@ Call = Callable[[], Any]
 _PAUSE = 0.01
 # Calls of a burst take about this long together, so that the clock's grain does not matter.
 _BURST = 0.02
-_LEAST_ROUNDS, _MOST_ROUNDS = 5, 41
+_MOST_ROUNDS = 41
+
+
+def least_rounds(round_time: float) -> int:
+    """Three where a turn of all libraries takes seconds, else five."""
+    return 3 if round_time > 2.0 else 5
 
 
 def interleaved(calls: Mapping[str, Call], seconds: float) -> dict[str, dict[str, float]]:
@@ -27,12 +32,13 @@ def interleaved(calls: Mapping[str, Call], seconds: float) -> dict[str, dict[str
     Returns for each name `median` and `spread` (middle half, as a share of the median) of the
     seconds per call, and `rounds`. A drift of the machine hits all of them alike.
     """
-    sizes = {}
+    sizes, round_time = {}, 0.0
     for name, call in calls.items():
-        call()  # packs weights, fills caches
-        sizes[name] = max(1, int(_BURST / max(_timed(call, 1), 1e-7)))
-    round_time = sum(sizes[name] * _timed(call, 1) + _PAUSE for name, call in calls.items())
-    rounds = int(min(max(seconds / round_time, _LEAST_ROUNDS), _MOST_ROUNDS))
+        call()  # packs weights, fills caches, compiles
+        once = max(_timed(call, 1), 1e-7)
+        sizes[name] = max(1, int(_BURST / once))
+        round_time += sizes[name] * once + _PAUSE
+    rounds = int(min(max(seconds / round_time, least_rounds(round_time)), _MOST_ROUNDS))
     samples: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for turn in range(rounds):
