@@ -18,7 +18,7 @@ class BackwardRows {
  public:
   BackwardRows(const Inputs<T>& in, const BackwardWeights<T, Cell>& weights, const Activations& fn,
                const Saved<T>& saved, const OutputGradients<T>& gradients, Index first, Index rows,
-               Workspace& workspace)
+               Workspace& workspace, int parts = 1)
       : in_(in),
         w_(weights),
         fn_(fn),
@@ -26,6 +26,7 @@ class BackwardRows {
         d_(gradients),
         first_(first),
         rows_(rows),
+        parts_(parts),
         hp_(simd::padded<T>(in.dims.units)) {
     dh_ = workspace.template take<T>(rows * hp_);
     if (Cell::kStates == 2) dc_ = workspace.template take<T>(rows * hp_);
@@ -101,24 +102,26 @@ class BackwardRows {
     const Factors<T>& factors = in_.recurrent_dropout;
     StepProduct<T> p;
     p.x.w = w_.h[P].data();
-    const Blocks blocks{0, hp_ / kW, s % 2 != 0};
     if (s < in_.dims.time) {
       p.x.a = slots(0, s) + Phase::kFirstRecurrent * hp_;
       p.x.row = in_.dims.time * kS * hp_;
       p.x.depth = Phase::kGates * hp_;
     }
-    if (p.x.depth == 0 || factors.gates == 0) {
-      run_phase<T, Plain>(
-          p, rows_, blocks,
-          [&](Index row, Index block, const T* sums) { epilogue(row, block, simd::load<T>(sums)); },
-          ahead);
-    } else if (!factors.per_gate()) {
-      run_phase<T, Plain>(p, rows_, blocks, [&](Index row, Index block, const T* sums) {
-        epilogue(row, block, simd::mul(simd::load<T>(sums), factor(0, row, block)));
-      });
-    } else {
-      recurrent_per_gate<P>(p, blocks, epilogue);
-    }
+    for_blocks(parts_, hp_ / kW, s % 2 != 0, [&](Blocks blocks) {
+      if (p.x.depth == 0 || factors.gates == 0) {
+        const auto plain = [&](Index row, Index block, const T* sums) {
+          epilogue(row, block, simd::load<T>(sums));
+        };
+        run_phase<T, Plain>(p, rows_, blocks, plain, ahead);
+      } else if (!factors.per_gate()) {
+        const auto scaled = [&](Index row, Index block, const T* sums) {
+          epilogue(row, block, simd::mul(simd::load<T>(sums), factor(0, row, block)));
+        };
+        run_phase<T, Plain>(p, rows_, blocks, scaled);
+      } else {
+        recurrent_per_gate<P>(p, blocks, epilogue);
+      }
+    });
   }
 
   // sum over gates of m_g (dZ_g U_g^T): one product per gate over its part of the packed rows.
@@ -240,7 +243,9 @@ class BackwardRows {
   const Activations& fn_;
   const Saved<T>& saved_;
   const OutputGradients<T>& d_;
-  Index first_, rows_, hp_;
+  Index first_, rows_;
+  int parts_;  // threads that share the units of each step
+  Index hp_;
   T* dh_ = nullptr;
   T* dc_ = nullptr;
   T* skipped_ = nullptr;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "elman/bptt/partition.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/core/threads.hpp"
@@ -12,13 +13,11 @@
 
 namespace elman::bptt {
 
-// Up to this many rows a step is a matrix-vector product that reads all weights for little work:
-// then the input projection of many steps at once takes half of that reading out of the loop.
-inline constexpr Index kFewRows = 4;
 // Bytes of projected steps kept ahead: half of the smallest L2 in use.
 inline constexpr Index kProjectionBytes = 128 * 1024;
 
-/// The loop over the steps for the rows [first, first + rows) of a batch, on one thread.
+/// The loop over the steps for the rows [first, first + rows) of a batch. It runs on the calling
+/// thread; with `parts` > 1 each step's units are shared out.
 template <class T, class Cell, class Activations>
 class ForwardRows {
   static constexpr Index kW = simd::kWidth<T>;
@@ -26,13 +25,14 @@ class ForwardRows {
 
  public:
   ForwardRows(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights, const Activations& fn,
-              const Outputs<T>& out, Index first, Index rows, Workspace& workspace)
+              const Outputs<T>& out, Index first, Index rows, Workspace& workspace, int parts = 1)
       : in_(in),
         w_(weights),
         fn_(fn),
         out_(out),
         first_(first),
         rows_(rows),
+        parts_(parts),
         hp_(simd::padded<T>(in.dims.units)),
         few_(use_projection(in, rows) || !weights.is_packed()) {
     const auto take = [&](Index count) {
@@ -74,7 +74,10 @@ class ForwardRows {
   }
 
  private:
-  Blocks all_blocks() const { return {0, hp_ / kW}; }
+  template <class F>
+  void over_blocks(bool backwards, F&& f) {
+    for_blocks(parts_, hp_ / kW, backwards, f);
+  }
 
   static bool use_projection(const Inputs<T>& in, Index rows) {
     return rows <= kFewRows && in.dims.time > 1;
@@ -180,8 +183,10 @@ class ForwardRows {
         p.x = input_side<P>(s);
         p.x.a += row * in_.x.row;
         p.x.row = in_.x.step * direction;
-        run_phase<T, Phase>(p, steps, all_blocks(), [&](Index i, Index block, const T* sums) {
-          store_slots<Phase>(projection(row, s + i), block, sums);
+        over_blocks(false, [&](Blocks blocks) {
+          run_phase<T, Phase>(p, steps, blocks, [&](Index i, Index block, const T* sums) {
+            store_slots<Phase>(projection(row, s + i), block, sums);
+          });
         });
       });
     }
@@ -216,8 +221,10 @@ class ForwardRows {
         p.init = w_.bias.data() + Phase::kFirst * hp_;
         p.init_slot = hp_;
         p.x = input_side<P>(s + i);
-        run_phase<T, Phase>(p, rows_, all_blocks(), [&](Index row, Index block, const T* sums) {
-          store_slots<Phase>(projection(row, s + i), block, sums);
+        over_blocks(false, [&](Blocks blocks) {
+          run_phase<T, Phase>(p, rows_, blocks, [&](Index row, Index block, const T* sums) {
+            store_slots<Phase>(projection(row, s + i), block, sums);
+          });
         });
       });
     }
@@ -279,31 +286,39 @@ class ForwardRows {
       p.x = input_side<P>(s);
     }
     p.h = recurrent_side<P>(s, h_prev);
-    run_phase<T, Phase>(
-        p, rows_, {0, hp_ / kW, s % 2 != 0},
-        [&](Index row, Index block, const T* sums) {
-          ForwardUnit<T> u;
-          const Index j = row * hp_ + block * kW;
-          u.z = sums;
-          u.h_prev = h_prev + j;
-          u.h = h_next + j;
-          if (Cell::kStates == 2) u.c = c_ + j;
-          T* saved = slots(row, s);
-          u.saved = saved == nullptr ? nullptr : saved + block * kW;
-          u.slot_stride = hp_;
-          const bool used = in_.used(first_ + row, s);
-          if (used) {
-            Cell::template forward<P, T>(fn_, u);
-          } else if (P + 1 < Cell::kPhases) {
-            // A skipped row's inner operand must not bring NaN into the recurrent gradient.
-            simd::store<T>(u.saved + (kS - 1) * hp_, simd::zero<T>());
-          }
-          if constexpr (P + 1 == Cell::kPhases) {
-            if (!used) simd::store<T>(u.h, simd::load<T>(u.h_prev));
-            write(s, row, block, used, u);
-          }
-        },
-        [&](Index row, Index block) { fetch_targets(s, row, block); });
+    over_blocks(s % 2 != 0, [&](Blocks blocks) {
+      run_phase<T, Phase>(
+          p, rows_, blocks,
+          [&](Index row, Index block, const T* sums) {
+            unit<P>(s, row, block, sums, h_prev, h_next);
+          },
+          [&](Index row, Index block) { fetch_targets(s, row, block); });
+    });
+  }
+
+  // One row and block: the sums become states and output.
+  template <int P>
+  void unit(Index s, Index row, Index block, const T* sums, const T* h_prev, T* h_next) {
+    ForwardUnit<T> u;
+    const Index j = row * hp_ + block * kW;
+    u.z = sums;
+    u.h_prev = h_prev + j;
+    u.h = h_next + j;
+    if (Cell::kStates == 2) u.c = c_ + j;
+    T* saved = slots(row, s);
+    u.saved = saved == nullptr ? nullptr : saved + block * kW;
+    u.slot_stride = hp_;
+    const bool used = in_.used(first_ + row, s);
+    if (used) {
+      Cell::template forward<P, T>(fn_, u);
+    } else if (P + 1 < Cell::kPhases) {
+      // A skipped row's inner operand must not bring NaN into the recurrent gradient.
+      simd::store<T>(u.saved + (kS - 1) * hp_, simd::zero<T>());
+    }
+    if constexpr (P + 1 == Cell::kPhases) {
+      if (!used) simd::store<T>(u.h, simd::load<T>(u.h_prev));
+      write(s, row, block, used, u);
+    }
   }
 
   // The lines that a tile's epilogue will write lie rows apart, where no hardware prefetcher sees
@@ -343,7 +358,9 @@ class ForwardRows {
   const ForwardWeights<T, Cell>& w_;
   const Activations& fn_;
   const Outputs<T>& out_;
-  Index first_, rows_, hp_;
+  Index first_, rows_;
+  int parts_;  // threads that share the units of each step
+  Index hp_;
   bool few_;
   Index chunk_ = 0;
   T* h_[2] = {nullptr, nullptr};

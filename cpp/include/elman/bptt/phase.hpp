@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "elman/bptt/problem.hpp"
+#include "elman/core/threads.hpp"
 #include "elman/kernels/product.hpp"
 #include "elman/kernels/tile.hpp"
 
@@ -85,6 +86,16 @@ struct Blocks {
   Index begin = 0, end = 0;
   bool backwards = false;
 };
+
+/// Runs f(blocks) over all blocks of units, in `parts` shares side by side.
+template <class F>
+inline void for_blocks(int parts, Index blocks, bool backwards, F&& f) {
+  if (parts == 1) return f(Blocks{0, blocks, backwards});
+  ThreadPool::global().run(parts, [&](int part) {
+    const Range share = part_range(blocks, parts, part);
+    f(Blocks{share.begin, share.end, backwards});
+  });
+}
 
 namespace detail {
 

@@ -12,6 +12,7 @@ namespace elman::bptt {
 /// Figures of one forward run (and, with training, of what it keeps for the backward run).
 struct Plan {
   int threads = 1;
+  bool by_units = false;        // the threads share the units of each step, not the batch
   bool projects_input = false;  // few rows: the input side of many steps is one product
   int tile_rows = 1, tile_blocks = 1, lanes = 1;
   double flops = 0;
@@ -24,9 +25,12 @@ template <class T, class Cell>
 inline Plan make_plan(const Dims& d, bool training) {
   constexpr int kS = Cell::template Phase<0>::kSlots;
   Plan plan;
-  plan.flops = detail::flops<Cell>(d);
-  plan.threads = plan_parts(plan.flops, d.batch);
-  const Index rows = (d.batch + plan.threads - 1) / plan.threads;
+  plan.flops = flops<Cell>(d);
+  const Partition share = partition<T, Cell>(d);
+  plan.threads = share.parts;
+  plan.by_units = share.by_units;
+  const int row_parts = share.by_units ? 1 : share.parts;
+  const Index rows = (d.batch + row_parts - 1) / row_parts;
   plan.projects_input = rows <= kFewRows && d.time > 1;
   plan.tile_rows = kernels::TileShape<kS>::rows(rows);
   plan.tile_blocks = kernels::TileShape<kS>::blocks(plan.tile_rows);
@@ -37,7 +41,7 @@ inline Plan make_plan(const Dims& d, bool training) {
   in.dims = d;
   WorkspaceSize size;
   ForwardRows<T, Cell, AnyActivations>::count(in, training, rows, size);
-  plan.workspace_bytes = size.bytes() * std::size_t(plan.threads);
+  plan.workspace_bytes = size.bytes() * std::size_t(row_parts);
   if (training) {
     const Index per_step = (Cell::kSlots + (Cell::kStates == 2 ? 1 : 0)) * hp;
     plan.saved_bytes = std::size_t(d.batch * d.time * per_step) * sizeof(T);
@@ -72,7 +76,9 @@ inline std::string describe(const Plan& plan, const std::string& cell, const Dim
   text += "tiles of " + std::to_string(plan.tile_rows) + " rows x " +
           std::to_string(plan.tile_blocks * plan.lanes) + " units (" + std::to_string(plan.lanes) +
           " lanes), " + std::to_string(plan.threads) +
-          (plan.threads == 1 ? " thread\n" : " threads, the batch split between them\n");
+          (plan.threads == 1 ? " thread\n"
+           : plan.by_units   ? " threads, the units of each step split between them\n"
+                             : " threads, the batch split between them\n");
   text += plan.projects_input
               ? "few rows: the input projection of many steps is one product, ahead of the loop\n"
               : "input and recurrent product of a step are one accumulation\n";

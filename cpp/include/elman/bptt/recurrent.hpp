@@ -25,15 +25,27 @@ inline void with_activations(const AnyActivations& fn, F&& f) {
   f(fn);
 }
 
-template <class Cell>
-inline double flops(const Dims& d) {
-  return 2.0 * double(d.batch) * double(d.time) * Cell::kGates * double(d.units) *
-         double(d.features + d.units);
+/// Runs f(first row, rows, parts, workspace) for the shares of a batch; size(rows) tells the bytes
+/// that a share takes from the workspace.
+template <class T, class Cell, class Size, class F>
+inline void for_rows(const Dims& d, Size&& size, F&& f) {
+  const Partition share = partition<T, Cell>(d);
+  const auto run = [&](Index first, Index last, int parts) {
+    Workspace& workspace = thread_workspace();
+    const Workspace::Scope scope(workspace);
+    workspace.reserve(size(last - first));
+    f(first, last - first, workspace, parts);
+  };
+  if (share.by_units || share.parts == 1) return run(0, d.batch, share.parts);
+  ThreadPool::global().run(share.parts, [&](int part) {
+    const Range rows = part_range(d.batch, share.parts, part);
+    run(rows.begin, rows.end, 1);
+  });
 }
 
 }  // namespace detail
 
-/// Runs the layer over all steps. Rows of the batch are split over the threads: no barrier inside.
+/// Runs the layer over all steps; partition() tells how the threads share them.
 /// Shapes    as in problem.hpp; N, T may be 0
 /// Aliasing  outputs alias no input
 /// Errors    none (shapes are checked by the caller)
@@ -45,14 +57,15 @@ inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
   if (d.batch == 0 || d.units == 0) return;
   detail::with_activations(activations, [&](const auto& fn) {
     using Rows = ForwardRows<T, Cell, std::decay_t<decltype(fn)>>;
-    parallel_for(detail::flops<Cell>(d), d.batch, [&](Index first, Index last) {
-      Workspace& workspace = detail::thread_workspace();
-      const Workspace::Scope scope(workspace);
-      WorkspaceSize size;
-      Rows::count(in, out.saved.slots != nullptr, last - first, size);
-      workspace.reserve(size.bytes());
-      Rows(in, weights, fn, out, first, last - first, workspace).run();
-    });
+    const auto size = [&](Index rows) {
+      WorkspaceSize bytes;
+      Rows::count(in, out.saved.slots != nullptr, rows, bytes);
+      return bytes.bytes();
+    };
+    detail::for_rows<T, Cell>(d, size,
+                              [&](Index first, Index rows, Workspace& workspace, int parts) {
+                                Rows(in, weights, fn, out, first, rows, workspace, parts).run();
+                              });
   });
 }
 
@@ -69,14 +82,16 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
   if (d.batch == 0) return WeightGradients<T, Cell>(in, saved, out).run(weights);
   detail::with_activations(activations, [&](const auto& fn) {
     using Rows = BackwardRows<T, Cell, std::decay_t<decltype(fn)>>;
-    parallel_for(detail::flops<Cell>(d), d.batch, [&](Index first, Index last) {
-      Workspace& workspace = detail::thread_workspace();
-      const Workspace::Scope scope(workspace);
-      WorkspaceSize size;
-      Rows::count(in, last - first, size);
-      workspace.reserve(size.bytes());
-      Rows(in, weights, fn, saved, gradients, first, last - first, workspace).run(out.h0, out.c0);
-    });
+    const auto size = [&](Index rows) {
+      WorkspaceSize bytes;
+      Rows::count(in, rows, bytes);
+      return bytes.bytes();
+    };
+    detail::for_rows<T, Cell>(
+        d, size, [&](Index first, Index rows, Workspace& workspace, int parts) {
+          Rows(in, weights, fn, saved, gradients, first, rows, workspace, parts)
+              .run(out.h0, out.c0);
+        });
   });
   WeightGradients<T, Cell>(in, saved, out).run(weights);
 }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/bptt/partition.hpp: how the threads share one run of a recurrent layer.
+#pragma once
+
+#include "elman/bptt/problem.hpp"
+#include "elman/core/threads.hpp"
+
+namespace elman::bptt {
+
+// Up to this many rows a step is a matrix-vector product that reads all weights for little work:
+// then the input projection of many steps at once takes half of that reading out of the loop.
+inline constexpr Index kFewRows = 4;
+
+// Weights that fit into one core's L2 twice over are read from there, whoever reads them.
+inline constexpr Index kSharedBytes = 512 * 1024;
+
+/// Rows of the batch are independent, so that threads which split them never meet, but each of them
+/// reads all weights. Where there are few rows, or more weights than a core keeps in its L2, the
+/// units of each step are split, with a barrier per step and phase. No choice changes a bit, as
+/// each element is summed by one thread in one order.
+struct Partition {
+  int parts = 1;
+  bool by_units = false;
+};
+
+template <class Cell>
+inline double flops(const Dims& d) {
+  return 2.0 * double(d.batch) * double(d.time) * Cell::kGates * double(d.units) *
+         double(d.features + d.units);
+}
+
+template <class T, class Cell>
+inline Partition partition(const Dims& d) {
+  const Partition rows{plan_parts(flops<Cell>(d), d.batch), false};
+  const Index weights = Cell::kGates * d.units * (d.features + d.units) * Index(sizeof(T));
+  if (d.batch > kFewRows && weights < kSharedBytes) return rows;
+  // Two blocks a part at least; what a step does between two barriers has to outweigh them.
+  const double step = 2.0 * double(d.batch) * Cell::kGates * double(d.units) * double(d.units);
+  const Index blocks = simd::padded<T>(d.units) / simd::kWidth<T>;
+  const Partition units{plan_parts(step / Cell::kPhases, blocks / 2), true};
+  return units.parts >= rows.parts && units.parts > 1 ? units : rows;
+}
+
+}  // namespace elman::bptt
