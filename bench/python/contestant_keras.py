@@ -69,7 +69,9 @@ class Keras:
         if key not in self._models:
             n, t, f, h = problem.workload
             keras = self.keras
-            layer = getattr(keras.layers, problem.cell)(h, return_sequences=True)
+            layer = getattr(keras.layers, problem.cell)(
+                h, return_sequences=True, recurrent_initializer="zeros"
+            )
             model = keras.Sequential([keras.Input((t, f), batch_size=n), layer])
             layer.set_weights([problem.kernel, problem.recurrent_kernel, problem.bias])
             # The gradient of that loss is what the other libraries are given.

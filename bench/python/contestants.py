@@ -45,7 +45,10 @@ class Contestant(Protocol):
 
 
 class Elman:
-    """This library."""
+    """This library.
+
+    Start values are zeros, as the default, an orthogonal matrix, takes seconds for large layers.
+    """
 
     name = "elman"
 
@@ -96,7 +99,9 @@ class Elman:
 
     def _layer(self, problem: Problem) -> Any:
         _, _, f, h = problem.workload
-        layer = getattr(self.elman.layers, problem.cell)(h, return_sequences=True)
+        layer = getattr(self.elman.layers, problem.cell)(
+            h, return_sequences=True, recurrent_initializer="zeros"
+        )
         layer.build((None, None, f))
         layer.set_weights([problem.kernel, problem.recurrent_kernel, problem.bias])
         return layer

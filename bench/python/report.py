@@ -29,15 +29,15 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     )
 
 
-def duration(time: dict[str, float]) -> str:
-    """Median in microseconds and half of the middle half."""
-    return f"{time['median'] * 1e6:.1f} ±{time['spread'] / 2:.0%}"
+def duration(time: dict[str, float], unit: float = 1e6) -> str:
+    """Median, in microseconds unless told, and half of the middle half."""
+    return f"{time['median'] * unit:.1f} ±{time['spread'] / 2:.0%}"
 
 
-def against(line: Line, name: str) -> str:
+def against(line: Line, name: str, unit: float = 1e6) -> str:
     """Time of another library and its ratio."""
     quotient = ratio(line, name)
-    return "" if quotient is None else f"{duration(line['times'][name])} ({quotient:.2f})"
+    return "" if quotient is None else f"{duration(line['times'][name], unit)} ({quotient:.2f})"
 
 
 def of_layers(lines: list[Line], rates: dict[int, float]) -> str:
