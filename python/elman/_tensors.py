@@ -15,6 +15,8 @@ Tensor = core.Tensor
 Variable = core.Variable
 
 _SUPPORTED = ("float32", "float64", "int32", "int64", "bool")
+# By numpy's type object: asking one for its name takes longer than a small operation.
+_NAME_OF = {np.dtype(name): name for name in _SUPPORTED}
 
 
 def as_tensor(x: Any, dtype: str | None = None) -> Any:
@@ -27,11 +29,12 @@ def as_tensor(x: Any, dtype: str | None = None) -> Any:
             dtype = _settings.floatx()
     if isinstance(x, np.ndarray):
         kind = x.dtype
+        if kind in _NAME_OF:
+            return Tensor(x, None if _NAME_OF[kind] == dtype else dtype)
         if kind.kind not in "biuf":
             raise TypeError(f"expected an array of numbers, got dtype {kind}")
-        if kind.name not in _SUPPORTED or not kind.isnative:
-            near = kind.name if kind.name in _SUPPORTED else None
-            x = x.astype(near or (_settings.floatx() if kind.kind == "f" else "int64"))
+        near = _NAME_OF.get(kind.newbyteorder("="))
+        x = x.astype(near or (_settings.floatx() if kind.kind == "f" else "int64"))
     return Tensor(x, dtype)
 
 

@@ -99,6 +99,9 @@ class GradientTape:
         if unconnected_gradients not in ("none", "zero"):
             expected, got = "'none' or 'zero'", repr(unconnected_gradients)
             raise ValueError(fail_text(where, "unconnected_gradients", expected, got))
+        if self._plain(target, sources, output_gradients) and unconnected_gradients == "none":
+            weights = None if output_gradients is None else [output_gradients]
+            return self._tape.gradient(target, sources, weights)
         flat = flatten(sources)
         for kind, items in (("sources", flat), ("target", flatten(target))):
             for item in items:
@@ -117,6 +120,19 @@ class GradientTape:
             ]
         ordered = iter(found)
         return map_structure(lambda _: next(ordered), sources)
+
+    @staticmethod
+    def _plain(target: Any, sources: Any, output_gradients: Any) -> bool:
+        """The usual call: a tensor and a list of variables need no search through structures."""
+        return (
+            type(target) is Tensor
+            and type(sources) is list
+            and (
+                output_gradients is None
+                or (type(output_gradients) is Tensor and output_gradients.dtype == target.dtype)
+            )
+            and all(isinstance(source, Tensor) for source in sources)
+        )
 
     def stop_recording(self) -> AbstractContextManager[Any]:
         """A block within the tape's block whose operations are not recorded."""
