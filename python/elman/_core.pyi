@@ -17,7 +17,7 @@ class Tensor:
 
     def __init__(self, array: object | None, dtype: object | None = None) -> None:
         """
-        A C-contiguous array of a supported dtype is not copied: later changes to it show.
+        A C-contiguous array of a supported dtype is not copied: later changes to it show, unless a tape records.
         """
 
     @property
@@ -204,6 +204,8 @@ class Variable(Tensor):
 
     @path.setter
     def path(self, arg: object, /) -> None: ...
+
+    def __copy__(self) -> object: ...
 
     def __reduce__(self) -> tuple: ...
 

@@ -257,7 +257,8 @@ class RNN(Layer):
         shape = tuple(x.shape) if hasattr(x, "shape") else tuple(x)
         self._check_rank(shape, "explain")
         text = describe(self.cell, shape, training).replace("\n", "\n  ")
-        return f"{type(self).__name__} {self.name!r} on {shape} {self.dtype}: {text}"
+        where = f"{shape} {self.dtype}, {core.config()['isa']}"
+        return f"{type(self).__name__} {self.name!r} on {where}: {text}"
 
     # -- states ---------------------------------------------------------------------------------
 

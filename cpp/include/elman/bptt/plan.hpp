@@ -2,6 +2,8 @@
 // elman/bptt/plan.hpp: what a run will do and need, known before it starts.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <string>
 
@@ -19,7 +21,77 @@ struct Plan {
   std::size_t weight_bytes = 0;     // packed forward weights
   std::size_t workspace_bytes = 0;  // of all threads together
   std::size_t saved_bytes = 0;      // gates and cell states of every step
+  double gflops = 0;                // expected, from what this machine reached in a short trial
 };
+
+namespace detail {
+
+template <class F>
+inline double best_seconds(F&& f) {
+  double best = 1e30;
+  for (int i = 0; i < 5; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    f();
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return best;
+}
+
+/// Flop per second of one thread in a product that fits into L2; tried once, in a few ms.
+template <class T>
+inline double product_rate() {
+  static const double rate = [] {
+    constexpr Index kSize = 192;
+    AlignedBuffer<T> a(kSize * kSize), b(kSize * kSize), c(kSize * kSize);
+    for (AlignedBuffer<T>* m : {&a, &b, &c}) std::fill_n(m->data(), m->size(), T(1));
+    const auto run = [&] {
+      kernels::multiply_packed(kSize, kSize, kSize, a.data(), kSize, b.data(), c.data(), kSize,
+                               false);
+    };
+    return 2.0 * double(kSize * kSize * kSize) / best_seconds(run);
+  }();
+  return rate;
+}
+
+/// Bytes per second at which one thread reads so many bytes again and again.
+template <class T>
+inline double reading_rate(std::size_t bytes) {
+  const Index count = std::max<Index>(Index(bytes / sizeof(T)), 1024);
+  const AlignedBuffer<T> data = [&] {
+    AlignedBuffer<T> filled(simd::round_up(count, 4 * simd::kWidth<T>));
+    std::fill_n(filled.data(), filled.size(), T(0));
+    return filled;
+  }();
+  constexpr Index kW = simd::kWidth<T>;
+  alignas(64) volatile T sink[kW];
+  const double seconds = best_seconds([&] {
+    simd::Packet<T> sum[4] = {simd::zero<T>(), simd::zero<T>(), simd::zero<T>(), simd::zero<T>()};
+    for (Index i = 0; i < data.size(); i += 4 * kW) {
+      for (Index j = 0; j < 4; ++j) {
+        sum[j] = simd::add(sum[j], simd::load<T>(data.data() + i + j * kW));
+      }
+    }
+    sink[0] = simd::reduce_add<T>(simd::add(simd::add(sum[0], sum[1]), simd::add(sum[2], sum[3])));
+  });
+  return double(data.size()) * double(sizeof(T)) / seconds;
+}
+
+}  // namespace detail
+
+/// The slower of two bounds: the products at the machine's rate, and the weights that every step
+/// reads (half of them where the input is projected ahead).
+template <class T>
+inline double expected_gflops(const Plan& plan, const Dims& d) {
+  if (plan.flops == 0) return 0;
+  const double threads = double(plan.threads);
+  const double read = double(plan.weight_bytes) * (plan.projects_input ? 0.5 : 1.0) *
+                      double(d.time) * (plan.by_units ? 1.0 : threads);
+  const double seconds = std::max(plan.flops / detail::product_rate<T>(),
+                                  read / detail::reading_rate<T>(plan.weight_bytes)) /
+                         threads;
+  return plan.flops / seconds / 1e9;
+}
 
 template <class T, class Cell>
 inline Plan make_plan(const Dims& d, bool training) {
@@ -46,6 +118,7 @@ inline Plan make_plan(const Dims& d, bool training) {
     const Index per_step = (Cell::kSlots + (Cell::kStates == 2 ? 1 : 0)) * hp;
     plan.saved_bytes = std::size_t(d.batch * d.time * per_step) * sizeof(T);
   }
+  plan.gflops = expected_gflops<T>(plan, d);
   return plan;
 }
 
@@ -82,6 +155,9 @@ inline std::string describe(const Plan& plan, const std::string& cell, const Dim
   text += plan.projects_input
               ? "few rows: the input projection of many steps is one product, ahead of the loop\n"
               : "input and recurrent product of a step are one accumulation\n";
+  char rate[64];
+  std::snprintf(rate, sizeof(rate), "about %.0f GFLOP/s to expect here\n", plan.gflops);
+  text += rate;
   text += "packed weights " + detail::bytes_text(plan.weight_bytes) + ", workspace " +
           detail::bytes_text(plan.workspace_bytes);
   if (training) {
