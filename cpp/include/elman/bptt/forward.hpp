@@ -13,8 +13,9 @@
 
 namespace elman::bptt {
 
-// Bytes of projected steps kept ahead: half of the smallest L2 in use.
-inline constexpr Index kProjectionBytes = 128 * 1024;
+// Bytes of projected steps kept ahead: half of the smallest L2 in use, or, where the kernel does
+// not fit into it anyway, enough that reading the kernel for them is a small part of all reading.
+inline constexpr Index kProjectionBytes = 128 * 1024, kMostProjectionBytes = 1024 * 1024;
 
 /// The loop over the steps for the rows [first, first + rows) of a batch. It runs on the calling
 /// thread; with `parts` > 1 each step's units are shared out.
@@ -84,7 +85,9 @@ class ForwardRows {
   }
   static Index chunk_steps(const Inputs<T>& in, Index rows) {
     const Index step = rows * kS * simd::padded<T>(in.dims.units) * Index(sizeof(T));
-    return std::clamp<Index>(kProjectionBytes / std::max<Index>(step, 1), 6, 1024);
+    const Index kernel = in.dims.features * Cell::kGates * in.dims.units * Index(sizeof(T));
+    const Index bytes = std::clamp(kernel / 8, kProjectionBytes, kMostProjectionBytes);
+    return std::clamp<Index>(bytes / std::max<Index>(step, 1), 6, 1024);
   }
 
   void start() {
