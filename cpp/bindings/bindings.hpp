@@ -33,5 +33,6 @@ void bind_random(nb::module_& m);
 void bind_optimizers(nb::module_& m);
 
 void bind_recurrent(nb::module_& m);
+void bind_stream(nb::module_& m);
 
 }  // namespace elman::bindings

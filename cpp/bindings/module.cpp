@@ -19,4 +19,5 @@ NB_MODULE(ELMAN_MODULE_NAME, m) {
   bind_random(m);
   bind_optimizers(m);
   bind_recurrent(m);
+  bind_stream(m);
 }

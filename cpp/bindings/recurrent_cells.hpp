@@ -4,6 +4,7 @@
 #pragma once
 
 #include "elman/autograd/recurrent.hpp"
+#include "elman/autograd/stream_stage.hpp"
 
 namespace elman {
 
@@ -11,5 +12,17 @@ extern template class FusedCellOf<SimpleRnn>;
 extern template class FusedCellOf<Gru>;
 extern template class FusedCellOf<GruResetAfter>;
 extern template class FusedCellOf<Lstm>;
+
+extern template std::unique_ptr<StreamStage> recurrent_stage<SimpleRnn>(DType, const StreamWeights&,
+                                                                        const AnyActivations&,
+                                                                        Index);
+extern template std::unique_ptr<StreamStage> recurrent_stage<Gru>(DType, const StreamWeights&,
+                                                                  const AnyActivations&, Index);
+extern template std::unique_ptr<StreamStage> recurrent_stage<GruResetAfter>(DType,
+                                                                            const StreamWeights&,
+                                                                            const AnyActivations&,
+                                                                            Index);
+extern template std::unique_ptr<StreamStage> recurrent_stage<Lstm>(DType, const StreamWeights&,
+                                                                   const AnyActivations&, Index);
 
 }  // namespace elman

@@ -569,3 +569,51 @@ class FusedCell:
 
     @property
     def gates(self) -> int: ...
+
+class Stream:
+    """
+    A chain of layers, one time step per call, with the states inside; made by layer.stream() and model.stream(). One stream serves one thread at a time.
+    """
+
+    def __init__(self, batch_size: int, features: int, dtype: str = 'float32') -> None:
+        """A chain without layers yet, for rows of that many features."""
+
+    def add_recurrent(self, cell: FusedCell, kernel: object, recurrent_kernel: object, bias: object | None = None) -> None:
+        """
+        Appends a recurrent layer. Variables that change later are packed again.
+        """
+
+    def add_dense(self, kernel: object, bias: object | None = None, activation: str = 'linear') -> None:
+        """Appends activation(x @ kernel + bias)."""
+
+    def add_activation(self, activation: str) -> None:
+        """Appends an elementwise activation, softmax or log_softmax."""
+
+    def step(self, x: object | None, out: object | None = None) -> object:
+        """
+        The outputs of one time step, a new array or `out`. Shapes: x (N, F) -> (N, H), and with N = 1 also (F,) -> (H,), where x may be a list of numbers.
+        """
+
+    def reset(self) -> None:
+        """Back to zero states."""
+
+    @property
+    def states(self) -> list:
+        """
+        Copies of all states, layer after layer (an LSTM has h, c), each (N, H).
+        """
+
+    @states.setter
+    def states(self, arg: object, /) -> None: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def features(self) -> int: ...
+
+    @property
+    def units(self) -> int: ...
+
+    @property
+    def dtype(self) -> str: ...

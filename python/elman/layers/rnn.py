@@ -132,6 +132,8 @@ class RNN(Layer):
             hint = "a recurrent layer reads sequences: add the missing axis, or set "
             hint += "return_sequences=True on the recurrent layer before it"
             self._fail("x", "(N, T, F)", shape, hint, method)
+        if any(size is not None and size < 0 for size in shape):
+            self._fail("x", "sizes of at least 0", shape, "", method)
 
     def _check_static(self, shape: Shape) -> None:
         """What stateful and unroll ask of the shape of a model's input."""
@@ -259,6 +261,28 @@ class RNN(Layer):
         text = describe(self.cell, shape, training).replace("\n", "\n  ")
         where = f"{shape} {self.dtype}, {core.config()['isa']}"
         return f"{type(self).__name__} {self.name!r} on {where}: {text}"
+
+    def stream(self, batch_size: int = 1) -> Any:
+        """The layer one time step at a time, for data that arrives so.
+
+        Shapes: `stream.step(x)` takes x [N, F] -> [N, H] with N = batch_size; for N = 1 also
+        [F] -> [H]. Starts from zero states; `reset()`, `states`, `step(x, out)`: see
+        `elman.streaming`. The outputs are, to the last bit, those of return_sequences=True.
+
+        Raises:
+            ValueError: the layer is not built, reads backwards, or its cell or activation is
+                Python code.
+
+        Example:
+            >>> import elman, numpy as np
+            >>> layer = elman.layers.GRU(4)
+            >>> layer.build((None, None, 2))
+            >>> layer.stream().step(np.zeros(2, "float32"))
+            array([0., 0., 0., 0.], dtype=float32)
+        """
+        from elman import streaming
+
+        return streaming.of_layer(self, batch_size)
 
     # -- states ---------------------------------------------------------------------------------
 

@@ -47,6 +47,9 @@ class Sequential(Model):
         self._layers: list[Any] = []
         # The symbolic input, and the output of each layer after it; empty until shapes are known.
         self._chain: list[SymbolicTensor] = []
+        if layers is not None and not isinstance(layers, Iterable):
+            expected, got = "a list of layers", repr(layers)
+            raise TypeError(fail_text("Sequential", "layers", expected, got, "write [layer]"))
         for layer in layers or ():
             self.add(layer)
 
@@ -165,8 +168,9 @@ class Sequential(Model):
     # -- calling --------------------------------------------------------------------------------
 
     def _cast(self, x: Any) -> Any:
-        first = self._layers[0] if self._layers else self
-        return first._cast(x)
+        if not self._layers:
+            raise ValueError("[Sequential.call] the model is empty; add() a layer")
+        return self._layers[0]._cast(x)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Every layer in order; `training` and masks travel by themselves."""
@@ -183,6 +187,27 @@ class Sequential(Model):
         for layer in self._layers:
             mask = layer.compute_mask(inputs, mask)
         return mask
+
+    def stream(self, batch_size: int = 1) -> Any:
+        """The model one time step at a time, for data that arrives so.
+
+        Shapes: `stream.step(x)` takes x [N, F] -> [N, H] with N = batch_size; for N = 1 also
+        [F] -> [H]. What the model gives for all steps up to this one; `reset()`, `states` and
+        `step(x, out)`: see `elman.streaming`.
+
+        Raises:
+            ValueError: the model is not built for (N, T, F), or a layer needs more than one step:
+                layers are SimpleRNN, GRU, LSTM, RNN of their cells, Dense, Activation, Dropout.
+
+        Example:
+            >>> import elman, numpy as np
+            >>> layers = [elman.layers.LSTM(8, input_shape=(None, 3)), elman.layers.Dense(1)]
+            >>> elman.Sequential(layers).stream().step(np.zeros(3, "float32")).shape
+            (1,)
+        """
+        from elman import streaming
+
+        return streaming.of_model(self, batch_size)
 
     # -- configuration --------------------------------------------------------------------------
 

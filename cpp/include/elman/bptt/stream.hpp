@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/bptt/stream.hpp: a recurrent layer one step at a time, with its state inside.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "elman/bptt/phase.hpp"
+#include "elman/bptt/weights.hpp"
+#include "elman/core/errors.hpp"
+
+namespace elman::bptt {
+
+/// h, c = cell(x, h, c), one call per time step; the first starts from zeros.
+/// Shapes    x [N,F] -> out [N,H]; weights as in KerasWeights, N = rows
+/// Layout    row-major, contiguous, any alignment
+/// Aliasing  out aliases neither x nor the state
+/// Errors    std::invalid_argument for sizes below 1 and for weights that are not packed;
+///           std::bad_alloc; both in the constructor alone
+/// Accuracy  bit-equal to bptt::forward over the same steps
+/// Cost      2 N G H (F + H) flop on the calling thread; step() allocates nothing. One object
+///           serves one thread at a time; packed weights may be shared by many
+template <class T, class Cell>
+class Stream {
+  static constexpr Index kW = simd::kWidth<T>;
+  static constexpr Index kS = Cell::kSlots;
+
+ public:
+  using Weights = ForwardWeights<T, Cell>;
+
+  /// Packs a copy of the weights.
+  Stream(Index features, Index units, const KerasWeights<T>& weights,
+         const AnyActivations& activations = {}, Index rows = 1)
+      : Stream(packed(features, units, weights), activations, rows) {}
+
+  /// With weights that are packed already; who packs them anew between two steps continues with
+  /// the same state.
+  explicit Stream(std::shared_ptr<const Weights> weights, const AnyActivations& activations = {},
+                  Index rows = 1)
+      : weights_(std::move(weights)), fn_(activations), rows_(rows) {
+    if (rows < 1) fail("Stream", "rows: expected >= 1, got " + std::to_string(rows));
+    if (weights_ == nullptr || !weights_->is_packed() || weights_->units < 1) {
+      fail("Stream", "weights: expected packed weights of at least one unit");
+    }
+    hp_ = simd::padded<T>(units());
+    for (AlignedBuffer<T>& h : h_) h.ensure(rows * hp_);
+    if (Cell::kStates == 2) c_.ensure(rows * hp_);
+    if (Cell::kPhases > 1) slots_.ensure(rows * kS * hp_);
+    group_ = most_rows();
+    // Chosen once; the recurrent activation of a cell without gates says nothing.
+    const bool gates_fit = Cell::kGates == 1 || fn_.recurrent == StandardActivations::recurrent;
+    const bool standard = fn_.activation == StandardActivations::activation && gates_fit;
+    run_ = standard ? &run<StandardActivations> : &run<AnyActivations>;
+    reset();
+  }
+
+  /// One time step.
+  void step(const T* x, T* out) noexcept { run_(*this, x, out); }
+
+  /// Back to zero states.
+  void reset() noexcept {
+    std::fill_n(h_[now_].data(), rows_ * hp_, T(0));
+    if (Cell::kStates == 2) std::fill_n(c_.data(), rows_ * hp_, T(0));
+    at_zero_ = true;
+  }
+
+  /// The state of one row: H values.
+  [[nodiscard]] const T* h(Index row = 0) const noexcept { return h_[now_].data() + row * hp_; }
+  [[nodiscard]] const T* c(Index row = 0) const noexcept
+    requires(Cell::kStates == 2)
+  {
+    return c_.data() + row * hp_;
+  }
+  /// Replaces the state of all rows. Shapes: h, c [N,H], contiguous.
+  void set_h(const T* h) noexcept {
+    load(h, h_[now_].data());
+    at_zero_ = false;
+  }
+  void set_c(const T* c) noexcept
+    requires(Cell::kStates == 2)
+  {
+    load(c, c_.data());
+  }
+
+  [[nodiscard]] Index features() const noexcept { return weights_->features; }
+  [[nodiscard]] Index units() const noexcept { return weights_->units; }
+  [[nodiscard]] Index rows() const noexcept { return rows_; }
+
+ private:
+  static std::shared_ptr<const Weights> packed(Index features, Index units,
+                                               const KerasWeights<T>& weights) {
+    if (features < 1 || units < 1) {
+      fail("Stream", "sizes: expected features and units >= 1, got " + std::to_string(features) +
+                         " and " + std::to_string(units));
+    }
+    auto out = std::make_shared<Weights>();
+    out->pack(features, units, weights);
+    return out;
+  }
+
+  // Rows that one product takes at most: for more rows than two tiles, a depth whose weights
+  // exceed L2 is summed in passes, which need memory of the thread.
+  [[nodiscard]] Index most_rows() const {
+    Index most = rows_;
+    const Index depth = features() + units();
+    for_phases<Cell>([&]<int P>() {
+      using Phase = typename Cell::template Phase<P>;
+      const int tallest = kernels::TileShape<Phase::kSlots>::rows(rows_);
+      const Index columns = kernels::TileShape<Phase::kSlots>::blocks(tallest) * Phase::kGates * kW;
+      if (depth * columns * Index(sizeof(T)) > detail::kPanelBytes) {
+        most = std::min<Index>(most, 2 * tallest);
+      }
+    });
+    return most;
+  }
+
+  void load(const T* from, T* to) noexcept {
+    for (Index r = 0; r < rows_; ++r) std::copy_n(from + r * units(), units(), to + r * hp_);
+  }
+
+  template <class Activations>
+  static void run(Stream& s, const T* x, T* out) noexcept {
+    for (Index first = 0; first < s.rows_; first += s.group_) {
+      const Index rows = std::min(s.group_, s.rows_ - first);
+      for_phases<Cell>([&]<int P>() { s.template phase<P, Activations>(x, out, first, rows); });
+    }
+    s.now_ ^= 1;
+    s.at_zero_ = false;
+  }
+
+  template <class Activations>
+  [[nodiscard]] Activations activations() const noexcept {
+    if constexpr (std::is_same_v<Activations, AnyActivations>) {
+      return fn_;
+    } else {
+      return {};
+    }
+  }
+
+  T* slots(Index row) noexcept {
+    return Cell::kPhases > 1 ? slots_.data() + row * kS * hp_ : nullptr;
+  }
+
+  template <int P, class Activations>
+  void phase(const T* x, T* out, Index first, Index rows) noexcept {
+    using Phase = typename Cell::template Phase<P>;
+    const Weights& w = *weights_;
+    const Activations fn = activations<Activations>();
+    const T* h_prev = h_[now_].data();
+    T* h_next = h_[now_ ^ 1].data();
+    StepProduct<T> p;
+    p.init = w.bias.data() + Phase::kFirst * hp_;
+    p.init_slot = hp_;
+    p.x = {x + first * w.features, w.features, 0, w.x[P].data(), w.features, 0};
+    // As over a sequence, zeros are not multiplied unless infinite weights make NaN of them.
+    if (!at_zero_ || !w.recurrent_finite) {
+      p.h = {h_prev + first * hp_, hp_, 0, w.h[P].data(), w.units, 0};
+      if constexpr (P == 1) {
+        p.h.a = slots(first) + Cell::kInner * hp_;
+        p.h.row = kS * hp_;
+      }
+    }
+    // Every other step walks back over the blocks, so that it starts with weights in the cache.
+    run_phase<T, Phase>(p, rows, {0, hp_ / kW, now_ != 0}, [&](Index r, Index block, const T* z) {
+      const Index row = first + r, j = block * kW;
+      ForwardUnit<T> u;
+      u.z = z;
+      u.h_prev = h_prev + row * hp_ + j;
+      u.h = h_next + row * hp_ + j;
+      if constexpr (Cell::kStates == 2) u.c = c_.data() + row * hp_ + j;
+      if constexpr (Cell::kPhases > 1) u.saved = slots(row) + j;
+      u.slot_stride = hp_;
+      Cell::template forward<P, T>(fn, u);
+      if constexpr (P + 1 == Cell::kPhases) {
+        simd::store_partial<T>(out + row * w.units + j, simd::load<T>(u.h), w.units - j);
+      }
+    });
+  }
+
+  std::shared_ptr<const Weights> weights_;
+  AnyActivations fn_;
+  Index rows_, hp_ = 0, group_ = 1;
+  void (*run_)(Stream&, const T*, T*) noexcept = nullptr;
+  std::array<AlignedBuffer<T>, 2> h_;  // before and after a step, in turn
+  AlignedBuffer<T> c_, slots_;
+  unsigned now_ = 0;
+  bool at_zero_ = true;
+};
+
+}  // namespace elman::bptt
