@@ -287,6 +287,7 @@ class Watched(np.ndarray):
 
 def test_memory_goes_with_the_tape(w):
     x = np.ones(3).view(Watched)
+    x.setflags(write=False)  # what can be written to, a tape copies
     alive = weakref.ref(x)
     with core.Tape() as tape:
         y = w * core.Tensor(x)
@@ -300,6 +301,7 @@ def test_memory_goes_with_the_tape(w):
 
 def test_a_persistent_tape_keeps_its_values_until_it_goes(w):
     x = np.ones(3).view(Watched)
+    x.setflags(write=False)  # what can be written to, a tape copies
     alive = weakref.ref(x)
     with core.Tape(persistent=True) as tape:
         y = w * core.Tensor(x)
@@ -313,6 +315,7 @@ def test_a_persistent_tape_keeps_its_values_until_it_goes(w):
 
 def test_closures_hold_only_what_they_need(w):
     x = np.ones(3).view(Watched)
+    x.setflags(write=False)  # what can be written to, a tape copies
     alive = weakref.ref(x)
     with core.Tape() as tape:
         y = w + core.Tensor(x)

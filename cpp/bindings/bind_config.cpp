@@ -7,6 +7,7 @@
 #include <string>
 
 #include "bindings.hpp"
+#include "convert.hpp"
 #include "elman/core/threads.hpp"
 #include "elman/version.hpp"
 
@@ -41,13 +42,23 @@ nb::dict config() {
   return out;
 }
 
+void set_num_threads(nb::handle threads) {
+  const Index wanted = as_integer(threads, "set_num_threads", "threads");
+  constexpr Index kMost = ThreadPool::kMaxThreads;
+  if (wanted < 1 || wanted > kMost) {
+    fail("set_num_threads",
+         "threads: expected 1 to " + std::to_string(kMost) + ", got " + std::to_string(wanted));
+  }
+  ThreadPool::global().resize(static_cast<int>(wanted));
+}
+
 }  // namespace
 
 void bind_config(nb::module_& m) {
   m.def("config", &config, "Version, instruction set, float32 lanes, compiler, Eigen and threads.");
-  m.def(
-      "set_num_threads", [](int threads) { ThreadPool::global().resize(threads); },
-      nb::arg("threads"), "Sets how many threads a kernel may use, the calling one included.");
+  m.def("set_num_threads", &set_num_threads, operand("threads"),
+        nb::sig("def set_num_threads(threads: int) -> None"),
+        "Sets how many threads a kernel may use, the calling one included.");
   m.def(
       "get_num_threads", [] { return ThreadPool::global().size(); },
       "How many threads a kernel may use, the calling one included.");

@@ -233,7 +233,7 @@ void bind_indexing(nb::class_<Tensor>& tensor) {
   tensor.def(
       "__getitem__",
       [](nb::handle self, nb::handle index) {
-        const Tensor x = *peek_tensor(self);
+        const Tensor x = tensor_of(self, "Tensor.__getitem__");
         return getitem(x, index);
       },
       operand("index"));

@@ -22,10 +22,11 @@ void function(nb::module_& m, Unary op, const char* doc) {
       operand("x"), doc);
 }
 
-double bound(nb::handle value, double absent) {
+double bound(nb::handle value, const char* name, double absent) {
   if (value.is_none()) return absent;
-  const Tensor* tensor = peek_tensor(value);
-  return nb::cast<double>(tensor != nullptr ? to_number(*tensor) : nb::borrow(value));
+  if (PyFloat_Check(value.ptr())) return PyFloat_AS_DOUBLE(value.ptr());
+  const Tensor number = as_tensor(value, "clip", name, DType::float64);
+  return nb::cast<double>(nb::float_(to_number(number)));
 }
 
 Tensor activation(nb::handle object, const std::string& name, Index axis) {
@@ -61,7 +62,7 @@ void bind_unary(nb::module_& m) {
       [](nb::handle object, nb::handle low, nb::handle high) {
         constexpr double kNone = std::numeric_limits<double>::infinity();
         const Tensor x = as_tensor(object, "clip", "x");
-        return ops::clip(x, bound(low, -kNone), bound(high, kNone));
+        return ops::clip(x, bound(low, "x_min", -kNone), bound(high, "x_max", kNone));
       },
       operand("x"), operand("x_min"), operand("x_max"),
       "min(max(x, x_min), x_max); None is no bound.");

@@ -30,7 +30,7 @@ Tensor arg_extreme(bool largest, nb::handle object, nb::handle axis, bool keepdi
     x = x.view(Shape{x.size()});
     return ops::arg_extreme(largest, x, 0, false);
   }
-  const Index k = nb::cast<Index>(axis);
+  const Index k = as_integer(axis, where, "axis", "an integer or None");
   return unlocked(x.size(), [&] { return ops::arg_extreme(largest, x, k, keepdims); });
 }
 

@@ -27,7 +27,7 @@ nb::object array_protocol(const Tensor& self, nb::handle dtype, nb::handle copy)
 /// cannot be told, and gets the same memory without the mark.
 nb::object dlpack(nb::handle self, const nb::kwargs& options) {
   const bool versioned = options.contains("max_version") && !options["max_version"].is_none();
-  const nb::object view = to_numpy(*peek_tensor(self), !versioned);
+  const nb::object view = to_numpy(tensor_of(self, "Tensor.__dlpack__"), !versioned);
   return view.attr("__dlpack__")(**options);
 }
 
@@ -39,7 +39,7 @@ std::string describe(const char* head, const Tensor& self) {
 }
 
 nb::object format(nb::handle self, nb::handle spec) {
-  const Tensor& tensor = *peek_tensor(self);
+  const Tensor& tensor = tensor_of(self, "Tensor.__format__");
   if (tensor.size() == 1 && nb::len(spec) > 0) {
     return nb::steal(PyObject_Format(to_number(tensor).ptr(), spec.ptr()));
   }
@@ -68,7 +68,7 @@ nb::object reshape(const Tensor& self, const nb::args& dims) {
 }
 
 nb::tuple reduced(nb::handle self) {
-  const Tensor& tensor = *peek_tensor(self);
+  const Tensor& tensor = tensor_of(self, "Tensor.__reduce__");
   return nb::make_tuple(self.type(), nb::make_tuple(to_numpy(tensor.copy(), true)));
 }
 
@@ -151,8 +151,23 @@ void make_variable(Variable* self, nb::handle value, bool trainable, nb::handle 
   new (self) Variable(tensor, label, trainable);
 }
 
+Variable& variable_of(nb::handle self, const char* where) {
+  tensor_of(self, where);
+  if (!nb::isinstance<Variable>(self)) {
+    const std::string text = error_text(where, "self: expected a Variable, got a Tensor");
+    throw nb::type_error(text.c_str());
+  }
+  return *nb::inst_ptr<Variable>(self);
+}
+
+nb::object assigned(nb::handle self, nb::handle value) {
+  Variable& variable = variable_of(self, "Variable.assign");
+  variable.assign(new_value(variable, value));
+  return nb::borrow(self);
+}
+
 nb::object add_to(nb::handle self, nb::handle value, double sign) {
-  Variable& variable = *nb::inst_ptr<Variable>(self);
+  Variable& variable = variable_of(self, "Variable.assign");
   const Tensor addend = new_value(variable, value);
   const NoRecording off;
   variable.assign(sign > 0 ? variable + addend : variable - addend);
@@ -160,11 +175,19 @@ nb::object add_to(nb::handle self, nb::handle value, double sign) {
 }
 
 nb::tuple reduced_variable(nb::handle self) {
-  const Variable& variable = nb::cast<const Variable&>(self);
+  const Variable& variable = variable_of(self, "Variable.__reduce__");
   return nb::make_tuple(self.type(),
                         nb::make_tuple(to_numpy(variable.copy(), true), variable.trainable(),
                                        dtype_name(variable.dtype()), variable.name()),
                         self.attr("__dict__"));
+}
+
+/// A variable of its own, as copy.deepcopy makes it; one that shared the value would be no copy.
+nb::object copied_variable(nb::handle self) {
+  const nb::tuple parts = reduced_variable(self);
+  nb::object copy = parts[0](*nb::borrow<nb::tuple>(parts[1]));
+  copy.attr("__dict__").attr("update")(parts[2]);
+  return copy;
 }
 
 void bind_variable(nb::module_& m) {
@@ -173,14 +196,8 @@ void bind_variable(nb::module_& m) {
       .def("__init__", &make_variable, operand("value"), nb::arg("trainable") = true,
            nb::arg("dtype") = nb::none(), nb::arg("name") = nb::none(),
            "Copies value. Trainable variables are watched by gradient tapes without being asked.")
-      .def(
-          "assign",
-          [](nb::handle self, nb::handle value) {
-            Variable& variable = nb::cast<Variable&>(self);
-            variable.assign(new_value(variable, value));
-            return nb::borrow(self);
-          },
-          operand("value"), "Takes a new value of the same shape; numbers fill the variable.")
+      .def("assign", &assigned, operand("value"),
+           "Takes a new value of the same shape; numbers fill the variable.")
       .def(
           "assign_add", [](nb::handle self, nb::handle v) { return add_to(self, v, 1); },
           operand("value"))
@@ -198,6 +215,7 @@ void bind_variable(nb::module_& m) {
           "path", [](nb::handle self) { return nb::getattr(self, "_path", self.attr("name")); },
           [](nb::handle self, nb::handle path) { self.attr("_path") = path; },
           "Layer and name, as 'lstm/kernel'; the name until a layer sets it.")
+      .def("__copy__", &copied_variable)
       .def("__reduce__", &reduced_variable)
       .def("__repr__", &describe_variable);
 }
@@ -214,7 +232,8 @@ void bind_tensor(nb::module_& m) {
         new (self) Tensor(ops::cast(given, as_dtype(dtype, given.dtype())));
       },
       operand("array"), nb::arg("dtype") = nb::none(),
-      "A C-contiguous array of a supported dtype is not copied: later changes to it show.");
+      "A C-contiguous array of a supported dtype is not copied: later changes to it show, "
+      "unless a tape records.");
   bind_values(tensor);
   bind_protocols(tensor);
   bind_operators(tensor);

@@ -30,8 +30,24 @@ bool is_text(nb::handle object) {
 
 bool has(nb::handle object, const char* attribute) { return nb::hasattr(object, attribute); }
 
+/// A Tensor that a subclass has not initialised, or that came from Tensor.__new__.
+[[noreturn]] void fail_unfinished(nb::handle object, const char* where, const char* name) {
+  const std::string text =
+      error_text(where, std::string(name) + ": expected a tensor, got a " + name_of_type(object) +
+                            " whose __init__ has not run; call super().__init__(value)");
+  throw nb::type_error(text.c_str());
+}
+
+/// The pending OverflowError of a Python integer, in our words.
+[[noreturn]] void fail_large(nb::handle integer, const char* where, const char* name) {
+  PyErr_Clear();
+  const std::string bits = nb::cast<std::string>(nb::str(integer.attr("bit_length")()));
+  fail(where, std::string(name) + ": expected a number within int64, got one of " + bits + " bits");
+}
+
 /// A number in the type `like`, widened where it would not fit: 0.5 beside integers is float32.
-Tensor number_tensor(nb::handle object, std::optional<DType> like) {
+Tensor number_tensor(nb::handle object, std::optional<DType> like, const char* where,
+                     const char* name) {
   PyObject* o = object.ptr();
   if (PyBool_Check(o)) {
     const bool value = o == Py_True;
@@ -44,31 +60,51 @@ Tensor number_tensor(nb::handle object, std::optional<DType> like) {
   if (PyLong_Check(o)) {
     if (like && is_floating(*like)) {
       const double value = PyLong_AsDouble(o);
-      if (value == -1.0 && PyErr_Occurred()) throw nb::python_error();
+      if (value == -1.0 && PyErr_Occurred()) fail_large(object, where, name);
       return detail::scalar_of(value, *like);
     }
     const long long value = PyLong_AsLongLong(o);
-    if (value == -1 && PyErr_Occurred()) throw nb::python_error();
+    if (value == -1 && PyErr_Occurred()) fail_large(object, where, name);
     const bool small = value >= std::numeric_limits<std::int32_t>::lowest() &&
                        value <= std::numeric_limits<std::int32_t>::max();
     if (like == DType::int32 && small) return Tensor::scalar(static_cast<std::int32_t>(value));
     return Tensor::scalar(static_cast<std::int64_t>(value));
   }
-  // A numpy scalar: through the Python number of its kind.
-  return number_tensor(object.attr("item")(), like);
+  // A numpy scalar: through the Python number of its kind. The item() of a longdouble is itself,
+  // and that of dates is an integer.
+  const auto kind = nb::cast<std::string>(object.attr("dtype").attr("kind"));
+  if (kind == "f") return number_tensor(nb::float_(object), like, where, name);
+  if (kind == "i" || kind == "u" || kind == "b") {
+    return number_tensor(object.attr("item")(), like, where, name);
+  }
+  fail_type(where, name, name_of_type(object));
 }
 
 /// Elements of another width or order: numpy converts them.
-Tensor converted_by_numpy(nb::handle array, DType dtype) {
+Tensor converted_by_numpy(nb::handle given, DType dtype, const char* where, const char* name) {
+  const nb::object array = numpy().attr("asarray")(given);
+  if (dtype == DType::int64 && nb::cast<std::string>(array.attr("dtype").attr("kind")) == "u" &&
+      nb::cast<std::size_t>(array.attr("size")) > 0) {
+    const nb::object largest = array.attr("max")().attr("item")();
+    PyLong_AsLongLong(largest.ptr());
+    if (PyErr_Occurred() != nullptr) fail_large(largest, where, name);
+  }
   const nb::object copy =
       numpy().attr("array")(array, nb::arg("dtype") = dtype_name(dtype), nb::arg("order") = "C");
   return *numpy_tensor(copy).tensor;
 }
 
-Tensor array_tensor(nb::handle array, const char* where, const char* name) {
-  BufferResult result = numpy_tensor(array);
+/// A numpy.ma array that hides some of its elements; their values are arbitrary.
+bool is_masked(nb::handle array) {
+  if (reinterpret_cast<PyObject*>(Py_TYPE(array.ptr())) == numpy_ndarray().ptr()) return false;
+  return has(array, "filled") && nb::cast<bool>(numpy().attr("ma").attr("is_masked")(array));
+}
+
+Tensor array_tensor(nb::handle array, const char* where, const char* name, bool shared = false) {
+  if (is_masked(array)) fail_type(where, name, "a masked array; use its .filled(value)");
+  BufferResult result = numpy_tensor(array, shared);
   if (result.tensor) return std::move(*result.tensor);
-  if (result.convert_to) return converted_by_numpy(array, *result.convert_to);
+  if (result.convert_to) return converted_by_numpy(array, *result.convert_to, where, name);
   fail_type(where, name, result.problem);
 }
 
@@ -95,6 +131,12 @@ Tensor list_tensor(nb::handle list, const char* where, const char* name,
 
 }  // namespace
 
+const Tensor& tensor_of(nb::handle self, const char* where) {
+  if (const Tensor* tensor = peek_tensor(self)) return *tensor;
+  if (is_tensor(self)) fail_unfinished(self, where, "self");
+  fail_type(where, "self", name_of_type(self));
+}
+
 bool is_number(nb::handle object) {
   PyObject* o = object.ptr();
   if (PyFloat_Check(o) || PyLong_Check(o)) return true;
@@ -111,7 +153,8 @@ bool is_operand(nb::handle object) {
 Tensor as_tensor(nb::handle object, const char* where, const char* name,
                  std::optional<DType> like) {
   if (const Tensor* tensor = peek_tensor(object)) return *tensor;
-  if (is_number(object)) return number_tensor(object, like);
+  if (is_number(object)) return number_tensor(object, like, where, name);
+  if (is_tensor(object)) fail_unfinished(object, where, name);
   if (object.is_none() || is_text(object) || PyType_Check(object.ptr())) {
     fail_type(where, name, object.is_none() ? "None" : name_of_type(object));
   }
@@ -120,7 +163,7 @@ Tensor as_tensor(nb::handle object, const char* where, const char* name,
     return list_tensor(object, where, name, like);
   }
   if (has(object, "__dlpack__") && has(object, "__dlpack_device__")) {
-    return array_tensor(numpy().attr("from_dlpack")(object), where, name);
+    return array_tensor(numpy().attr("from_dlpack")(object), where, name, true);
   }
   if (has(object, "__array__")) {
     return array_tensor(numpy().attr("asarray")(object), where, name);
@@ -167,17 +210,22 @@ DType as_dtype(nb::handle object, DType absent) {
   return parse_dtype(nb::cast<std::string>(dtype.attr("name")));
 }
 
+Index as_integer(nb::handle object, const char* where, const char* name, const char* expected) {
+  const Py_ssize_t value = PyNumber_AsSsize_t(object.ptr(), PyExc_OverflowError);
+  if (value == -1 && PyErr_Occurred()) {
+    PyErr_Clear();
+    const std::string text =
+        error_text(where, std::string(name) + ": expected " + expected + ", got " +
+                              nb::cast<std::string>(nb::repr(object)));
+    throw nb::type_error(text.c_str());
+  }
+  return value;
+}
+
 std::vector<Index> as_integers(nb::handle object, const char* where, const char* name) {
   std::vector<Index> out;
   const auto push = [&](nb::handle item) {
-    const Py_ssize_t value = PyNumber_AsSsize_t(item.ptr(), PyExc_OverflowError);
-    if (value == -1 && PyErr_Occurred()) {
-      PyErr_Clear();
-      const std::string text = error_text(where, std::string(name) + ": expected integers, got " +
-                                                     nb::cast<std::string>(nb::repr(item)));
-      throw nb::type_error(text.c_str());
-    }
-    out.push_back(value);
+    out.push_back(as_integer(item, where, name, "integers"));
   };
   if (PyIndex_Check(object.ptr()) && !PySequence_Check(object.ptr())) {
     push(object);

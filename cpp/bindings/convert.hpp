@@ -19,17 +19,29 @@ namespace nb = nanobind;
 /// An argument that may be any object: None too, so that it gets an error of our own.
 inline auto operand(const char* name) { return nb::arg(name).none(); }
 
-/// The tensor inside of a Python object, or nullptr; borrowed.
-inline const Tensor* peek_tensor(nb::handle object) {
-  Tensor* tensor = nullptr;
-  const bool found = nb::try_cast<Tensor*>(object, tensor, false) && tensor != nullptr;
-  return found && tensor->defined() ? tensor : nullptr;
+/// Whether the object is of the type Tensor or a subclass, whatever state it is in.
+inline bool is_tensor(nb::handle object) {
+  static PyTypeObject* const type = reinterpret_cast<PyTypeObject*>(nb::type<Tensor>().ptr());
+  return PyObject_TypeCheck(object.ptr(), type) != 0;
 }
+
+/// The tensor inside of a Python object, or nullptr; borrowed. A subclass may leave out
+/// super().__init__(): then there is none.
+inline const Tensor* peek_tensor(nb::handle object) {
+  if (!is_tensor(object) || !nb::inst_ready(object)) return nullptr;
+  const Tensor* tensor = nb::inst_ptr<Tensor>(object);
+  return tensor->defined() ? tensor : nullptr;
+}
+
+/// The tensor that a method is called on.
+/// Errors    TypeError when it is none, or when its __init__ has not run
+const Tensor& tensor_of(nb::handle self, const char* where);
 
 /// Any array-like object as a tensor: without a copy when it is C-contiguous and of a type that
 /// tensors have, otherwise converted. Numbers take the type `like` if one is given, else float32,
-/// int64 or bool; so do lists.
-/// Errors    TypeError for strings, objects and byte-swapped arrays, worded "[where] name: ..."
+/// int64 or bool; so do lists. While a tape records, writable memory is copied.
+/// Errors    TypeError for strings, objects, byte-swapped and masked arrays, ValueError for
+///           integers beyond int64, worded "[where] name: ..."
 Tensor as_tensor(nb::handle object, const char* where, const char* name,
                  std::optional<DType> like = std::nullopt);
 
@@ -53,6 +65,9 @@ DType as_dtype(nb::handle object, DType absent);
 Shape as_shape(nb::handle object, const char* where);
 /// None, an integer, or a list of integers.
 Axes as_axes(nb::handle object);
+/// One integer. Errors: TypeError for anything else
+Index as_integer(nb::handle object, const char* where, const char* name,
+                 const char* expected = "an integer");
 /// A list of integers or one integer.
 std::vector<Index> as_integers(nb::handle object, const char* where, const char* name);
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "convert.hpp"
+#include "elman/autograd/tape.hpp"
 
 namespace elman::bindings {
 namespace {
@@ -82,7 +83,7 @@ nb::handle numpy_ndarray() {
   return type;
 }
 
-BufferResult numpy_tensor(nb::handle array) {
+BufferResult numpy_tensor(nb::handle array, bool shared) {
   BufferResult out;
   auto* raw = new Py_buffer();
   if (PyObject_GetBuffer(array.ptr(), raw, PyBUF_FORMAT | PyBUF_STRIDES) != 0) {
@@ -120,8 +121,10 @@ BufferResult numpy_tensor(nb::handle array) {
   Shape shape;
   for (int axis = 0; axis < raw->ndim; ++axis) shape.push_back(raw->shape[axis]);
   void* data = raw->buf;
+  const bool recording = detail::t_active > 0 && detail::t_paused == 0;
+  const bool may_change = recording && (shared || raw->readonly == 0);
   Tensor view = Tensor::from_external(data, shape, *type.own, std::move(buffer));
-  out.tensor = aligned ? std::move(view) : view.copy();
+  out.tensor = aligned && !may_change ? std::move(view) : view.copy();
   return out;
 }
 

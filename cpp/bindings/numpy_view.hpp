@@ -23,6 +23,9 @@ struct BufferResult {
   std::optional<DType> convert_to;
   std::string problem;
 };
-BufferResult numpy_tensor(nb::handle array);
+/// While a tape records on this thread, memory that its owner may write to is copied: the tape
+/// keeps operands until the gradient is asked for. `shared`: others may write, though not through
+/// this array.
+BufferResult numpy_tensor(nb::handle array, bool shared = false);
 
 }  // namespace elman::bindings

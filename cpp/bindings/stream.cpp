@@ -6,6 +6,7 @@
 
 #include "convert.hpp"
 #include "elman/autograd/dispatch.hpp"
+#include "elman/autograd/tape.hpp"
 #include "numpy_fields.hpp"
 #include "numpy_view.hpp"
 #include "recurrent_cells.hpp"
@@ -214,7 +215,8 @@ void* Stream::target(nb::handle out, bool flat) const {
   }
   if (array == nullptr && nb::isinstance(out, numpy().attr("ndarray")) &&  // a subclass
       nb::cast<bool>(out.attr("flags").attr("carray"))) {
-    const BufferResult view = numpy_tensor(out);  // not a copy, and `out` keeps the memory
+    const NoRecording off;  // a tape would have the memory copied; `out` keeps it
+    const BufferResult view = numpy_tensor(out);
     if (view.tensor && view.tensor->dtype() == dtype_ && view.tensor->ndim() == (flat ? 1 : 2) &&
         fits(view.tensor->ndim(), view.tensor->shape().begin(), width_)) {
       return const_cast<void*>(view.tensor->raw());

@@ -19,10 +19,16 @@ _SUPPORTED = ("float32", "float64", "int32", "int64", "bool")
 _NAME_OF = {np.dtype(name): name for name in _SUPPORTED}
 
 
+def is_masked(x: Any) -> bool:
+    """True for a numpy.ma array that hides some of its elements."""
+    return type(x) is not np.ndarray and isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x)
+
+
 def as_tensor(x: Any, dtype: str | None = None) -> Any:
     """x as a Tensor of `dtype` (its own type when None, floatx for Python floats)."""
     if isinstance(x, Tensor):
         return x if dtype is None or x.dtype == dtype else core.cast(x, dtype)
+    given = x
     if not hasattr(x, "dtype"):
         x = np.asarray(x)
         if dtype is None and x.dtype == np.float64:
@@ -32,10 +38,26 @@ def as_tensor(x: Any, dtype: str | None = None) -> Any:
         if kind in _NAME_OF:
             return Tensor(x, None if _NAME_OF[kind] == dtype else dtype)
         if kind.kind not in "biuf":
+            if isinstance(given, int):  # numpy makes an object of a large one
+                raise ValueError(
+                    f"expected a number within int64, got one of {given.bit_length()} bits"
+                )
             raise TypeError(f"expected an array of numbers, got dtype {kind}")
+        if kind == np.uint64 and x.size and x.max() > np.iinfo(np.int64).max:
+            raise ValueError(f"expected integers within int64, got {x.max()}")
         near = _NAME_OF.get(kind.newbyteorder("="))
         x = x.astype(near or (_settings.floatx() if kind.kind == "f" else "int64"))
     return Tensor(x, dtype)
+
+
+def named_tensor(x: Any, dtype: str | None, where: str, what: str) -> Any:
+    """`as_tensor` whose errors say what was given where: ``[LSTM.call] x: ...``."""
+    try:
+        return as_tensor(x, dtype)
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        text = text.split(": ", 1)[-1] if text.startswith("[") else text
+        raise type(error)(f"[{where}] {what}: {text}") from None
 
 
 def as_float(x: Any) -> Any:

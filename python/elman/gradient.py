@@ -40,7 +40,9 @@ class GradientTape:
         watch_accessed_variables: watch trainable variables as soon as they are used.
 
     Trainable `elman.Variable`s are watched by themselves, other tensors after `watch`. A fused
-    layer is one entry of the record. Gradients of gradients are not available.
+    layer is one entry of the record. Gradients of gradients are not available. Arrays that are used
+    in the block are copied unless they are read-only, so they may be overwritten before `gradient`
+    is called; a `Tensor` made of an array before the block shares its memory.
 
     Example:
         >>> import elman

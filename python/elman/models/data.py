@@ -15,7 +15,7 @@ import numpy as np
 from elman import _random
 from elman._backend import core
 from elman._errors import fail_text
-from elman._tensors import Tensor, is_array
+from elman._tensors import Tensor, is_array, is_masked
 from elman.gradient import flatten, map_structure
 
 # Libraries whose arrays live in files: they are read batch by batch.
@@ -62,6 +62,9 @@ def _as_array(where: str, what: str, value: Any) -> np.ndarray:
         return np.asarray(value)
     if hasattr(value, "to_numpy"):  # data frames
         value = value.to_numpy()
+    if is_masked(value):
+        got, hint = "a masked array", "use its .filled(value)"
+        raise TypeError(fail_text(where, what, "an array of numbers", got, hint))
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -315,7 +318,7 @@ def make_data(
         raise ValueError(fail_text(where, "steps", "a positive whole number", repr(steps)))
     if x is None:
         raise ValueError(fail_text(where, "x", "arrays or a source of batches", None))
-    if not _holds_arrays(x):
+    if not holds_arrays(x):
         for what, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 hint = "the source of batches yields (x, y, sample_weight)"
@@ -335,7 +338,8 @@ def make_data(
     return data if steps is None else _Continued(data, steps)
 
 
-def _holds_arrays(x: Any) -> bool:
+def holds_arrays(x: Any) -> bool:
+    """True for arrays and lists or dicts of them, False for a source of batches."""
     if isinstance(x, (list, tuple, dict)) or is_array(x) or _is_lazy(x):
         return True
     return hasattr(x, "to_numpy")
