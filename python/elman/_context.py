@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 
@@ -60,3 +61,24 @@ def name_scope(name: str) -> Iterator[None]:
 def path(name: str) -> str:
     """The path of a weight made here, e.g. lstm/lstm_cell/kernel."""
     return "/".join([*_context.names, name])
+
+
+class _BuildLock:
+    """One lock for all layers: building is rare, and a layer with its own could not be copied."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):  # another thread of the parent may hold it
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        """A new lock that nobody holds."""
+        self.lock = threading.RLock()
+
+
+_building = _BuildLock()
+
+
+def build_lock() -> threading.RLock:
+    """Held by the thread that builds a layer; others wait, and then find it built."""
+    return _building.lock

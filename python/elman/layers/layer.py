@@ -140,8 +140,10 @@ class Layer(WeightHolder):
     # -- building -------------------------------------------------------------------------------
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights; a subclass with weights overrides this."""
-        self.built = True
+        """Make the weights; a subclass with weights overrides this.
+
+        `built` becomes True when the outermost `build` is done.
+        """
 
     def _build_for(self, shape: Any) -> None:
         """Build for the shape of actual values: the batch size stays open."""
@@ -227,7 +229,9 @@ class Layer(WeightHolder):
         else:
             self._check_started()
             x = self._cast(inputs)
-            self._build_for(_shapes(x))
+            with _context.build_lock():
+                if not self.built:
+                    self._build_for(_shapes(x))
         self._check_input(x)
         if "mask" in takes:
             kwargs["mask"] = mask
@@ -253,7 +257,9 @@ class Layer(WeightHolder):
         shape = _shapes(inputs)
         if not self.built:
             self._check_started()
-            self.build(shape)
+            with _context.build_lock():
+                if not self.built:
+                    self.build(shape)
         self._check_input(inputs)
         output_shape = self.compute_output_shape(shape)
         return record_call(self, (inputs, *args), kwargs, output_shape, self.dtype)
@@ -350,10 +356,11 @@ def _build_wrapper(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], No
                 build(self, shape)
         finally:
             del self._building
-        self.built, self._input_shape = True, shape
         if self.__dict__.get("_initial_weights") is not None:
             self.set_weights(self._initial_weights)
             self._initial_weights = None
+        self._input_shape = shape
+        self.built = True  # last: another thread may be waiting to call the layer
 
     wrapped.__doc__, wrapped.__name__ = build.__doc__, "build"
     wrapped.__wrapped__ = build  # type: ignore[attr-defined]

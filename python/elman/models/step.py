@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,32 @@ from elman.models.data import Batch
 from elman.models.nonfinite import explain
 
 
+def checked_class_weight(where: str, given: Any) -> dict[int, float] | None:
+    """Class weights as {class id: weight}; a list holds the weights of class 0, 1, ...
+
+    Errors: ValueError for ids that are no whole numbers >= 0, or weights that are not finite.
+    """
+    if given is None:
+        return None
+    what = "class_weight"
+    if isinstance(given, (list, tuple)) or (isinstance(given, np.ndarray) and given.ndim == 1):
+        given = dict(enumerate(given))
+    if not isinstance(given, Mapping):
+        expected = "{class id: weight}, or a list of weights"
+        raise ValueError(fail_text(where, what, expected, repr(given)))
+    checked: dict[int, float] = {}
+    for key, value in given.items():
+        if not isinstance(key, (int, np.integer)) or not 0 <= key < 2**31:
+            raise ValueError(fail_text(where, what, "class ids in [0, 2**31)", repr(key)))
+        if not isinstance(value, numbers.Real) or not math.isfinite(value):
+            expected = f"a finite weight of class {key}"
+            raise ValueError(fail_text(where, what, expected, repr(value)))
+        checked[int(key)] = float(value)
+    return checked
+
+
 def class_weights(y: Any, class_weight: dict[int, float], sparse: bool) -> np.ndarray:
-    """The weight of each sample's (or step's) class.
+    """The weight of each sample's (or step's) class; 1 for a class that is not listed.
 
     Shapes: y ids (N, ...) or (N, ..., 1), or one-hot rows (N, ..., C) -> (N, ...).
     """
@@ -28,12 +54,10 @@ def class_weights(y: Any, class_weight: dict[int, float], sparse: bool) -> np.nd
     labels = np.asarray(y)
     if labels.ndim > 1 and not (sparse and labels.shape[-1] != 1):
         labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[..., 0]
-    classes = {int(key): float(value) for key, value in class_weight.items()}
-    table = np.ones(max(classes) + 1)
-    table[list(classes)] = list(classes.values())
-    ids = labels.astype(np.int64)
-    inside = (ids >= 0) & (ids < len(table))
-    return np.where(inside, table[np.where(inside, ids, 0)], 1.0)
+    listed = np.array(sorted(class_weight))
+    weights = np.array([class_weight[key] for key in listed.tolist()])
+    places = np.minimum(np.searchsorted(listed, labels), len(listed) - 1)
+    return np.where(listed[places] == labels, weights[places], 1.0)
 
 
 def weighted(batch: Batch, class_weight: dict[int, float] | None, sparse: bool) -> Batch:
@@ -61,10 +85,10 @@ def forward_loss(model: Any, x: Any, y: Any, sample_weight: Any, training: bool)
 def train(model: Any, x: Any, y: Any, sample_weight: Any, size: int, place: str) -> float:
     """Forward, backward, update; returns the loss. `place` names the batch in a warning."""
     objective = model.objective
-    trainable = model.structure.trainable()
     tape: Any = core.Tape()
     with tape:
         y_pred, total = forward_loss(model, x, y, sample_weight, True)
+    trainable = model.structure.trainable()  # now: the first forward pass makes the weights
     loss = float(total)
     if math.isfinite(loss):
         if trainable:

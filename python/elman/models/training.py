@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elman._errors import fail_text
@@ -12,7 +12,14 @@ from elman.callbacks import History
 from elman.gradient import flatten, map_structure
 from elman.models import loops, step
 from elman.models.compiled import Compiled
-from elman.models.data import ArrayData, Batch, StreamData, make_data, standardize
+from elman.models.data import (
+    ArrayData,
+    Batch,
+    StreamData,
+    holds_arrays,
+    make_data,
+    standardize,
+)
 
 _BATCH_SIZE = 32
 
@@ -89,7 +96,7 @@ class Training(Compiled):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool | str = True,
-        class_weight: dict[int, float] | None = None,
+        class_weight: Mapping[int, float] | Sequence[float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -112,7 +119,7 @@ class Training(Compiled):
             validation_data: (x, y), (x, y, sample_weight), or a source of batches.
             shuffle: True: samples in a new order every epoch; 'batch': whole batches; False: in
                 order, so that a stateful model sees consecutive slices.
-            class_weight: {class id: weight}.
+            class_weight: {class id: weight}, or the list of the weights of all classes.
             sample_weight: weights (N,) or, for sequences, (N, T).
             initial_epoch: epochs that are already done.
             steps_per_epoch: batches per epoch, for sources that do not end.
@@ -136,6 +143,7 @@ class Training(Compiled):
         self._check_compiled("fit")
         _check_epochs(self._where("fit"), epochs, initial_epoch)
         verbose = loops.check_verbose(self._where("fit"), verbose)
+        class_weights = step.checked_class_weight(self._where("fit"), class_weight)
         data = self._data("fit", x, y, sample_weight, batch_size, shuffle, steps_per_epoch)
         validation = None
         if validation_data is not None:
@@ -155,7 +163,7 @@ class Training(Compiled):
                 self._check_whole_batches("fit", part)
         self.reported_nonfinite = False
         span = (initial_epoch, epochs)
-        run = loops.Fit(self, data, span, class_weight, validation, validation_freq)
+        run = loops.Fit(self, data, span, class_weights, validation, validation_freq)
         return run.run(callbacks, verbose)
 
     def _validation_data(self, given: Any, batch_size: int | None, steps: int | None) -> Any:
@@ -166,6 +174,10 @@ class Training(Compiled):
                 raise ValueError(fail_text(self._where("fit"), "validation_data", expected, got))
             x, y, weight = (*given, None)[:3]
             return self._data("fit", x, y, weight, batch_size, False, steps)
+        if holds_arrays(given) and self.loss is not None:
+            expected = "(x, y), (x, y, sample_weight) or a source of batches"
+            got = f"{type(given).__name__} without targets"
+            raise ValueError(fail_text(self._where("fit"), "validation_data", expected, got))
         return self._data("fit", given, steps=steps)
 
     @named_keywords
@@ -222,7 +234,7 @@ class Training(Compiled):
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: Mapping[int, float] | Sequence[float] | None = None,
         reset_metrics: bool = True,
         return_dict: bool = False,
     ) -> Any:
@@ -230,9 +242,10 @@ class Training(Compiled):
         self._check_compiled("train_on_batch")
         if reset_metrics:
             self.reset_metrics()
+        class_weights = step.checked_class_weight(self._where("train_on_batch"), class_weight)
         batch = self._single("train_on_batch", x, y, sample_weight)
-        if class_weight:
-            batch = step.weighted(batch, class_weight, self.objective.sparse)
+        if class_weights:
+            batch = step.weighted(batch, class_weights, self.objective.sparse)
         self.run_train_step(batch, "a batch of train_on_batch")
         return _returned(self.running_logs(), return_dict)
 
