@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import itertools
 import numbers
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from elman._backend import core
-from elman._tensors import as_mask, as_shape, as_tensor, is_array
+from elman._errors import fail_text
+from elman._tensors import as_mask, is_array, named_tensor
 
 Step = Callable[[Any, list[Any]], tuple[Any, list[Any]]]
 
@@ -46,12 +48,32 @@ def _number(item: Any) -> bool:
     return isinstance(item, numbers.Number)
 
 
-def as_sizes(state_size: Any) -> list[tuple[int, ...]]:
-    """A cell's state_size as one shape per state: 3 -> [(3,)], (3, 4) -> [(3,), (4,)]."""
-    several = isinstance(state_size, (list, tuple))
-    sizes = list(state_size) if several else [state_size]
-    shapes = [as_shape(size) if hasattr(size, "__iter__") else (int(size),) for size in sizes]
-    return [tuple(int(axis) for axis in shape if axis is not None) for shape in shapes]
+def as_sizes(size: Any, where: str, what: str = "state_size") -> list[tuple[int, ...]]:
+    """A cell's state_size as one shape per state: 3 -> [(3,)], (3, 4) -> [(3,), (4,)].
+
+    Raises:
+        ValueError: no sizes, or something else than positive integers in them.
+    """
+    try:
+        if hasattr(size, "as_list"):
+            size = size.as_list()
+        sizes = list(size) if isinstance(size, (list, tuple)) else [size]
+        shapes = [tuple(_axes(item)) for item in sizes]
+    except (TypeError, ValueError):
+        shapes = []
+    if not shapes or any(axis < 1 for shape in shapes for axis in shape):
+        expected = "a positive int, a shape, or a list of them with one entry per state"
+        raise ValueError(fail_text(where, what, expected, repr(size)))
+    return shapes
+
+
+def _axes(size: Any) -> list[int]:
+    """The sizes of one state; unknown ones are left out."""
+    if hasattr(size, "as_list"):
+        size = size.as_list()
+    axes: list[Any] = list(size) if isinstance(size, (list, tuple)) else [size]
+    known = [axis for axis in axes if axis is not None] or axes
+    return [operator.index(axis) for axis in known]
 
 
 def _column(condition: Any, like: Any) -> Any:
@@ -111,6 +133,7 @@ def checked_states(
     Takes one tensor, a flat or nested list of them, or numbers in nested lists.
 
     Raises:
+        TypeError: something that is no array of numbers.
         ValueError: wrong number of states or a wrong shape.
     """
     if is_array(states):
@@ -126,7 +149,9 @@ def checked_states(
         expected = f"{len(shapes)} state{'s' if len(shapes) > 1 else ''} of shapes "
         expected += ", ".join(str((batch, *shape)) for shape in shapes)
         raise ValueError(f"[{where}] {what}: expected {expected}, got {len(flat)}")
-    tensors = [as_tensor(state, dtype) for state in flat]
+    tensors = [
+        named_tensor(state, dtype, where, f"{what}[{index}]") for index, state in enumerate(flat)
+    ]
     for index, (tensor, shape) in enumerate(zip(tensors, shapes, strict=True)):
         if tuple(tensor.shape) != (batch, *shape):
             expected = f"{(batch, *shape)}, got {tuple(tensor.shape)}"

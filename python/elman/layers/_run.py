@@ -28,13 +28,15 @@ def check_cell(where: str, name: str, cell: Any) -> Any:
 def state_shapes(cell: Any) -> list[tuple[int, ...]]:
     """One shape per state, without the batch axis, in the order of the layer's state list."""
     flat = getattr(cell, "_state_shapes", None)
-    return as_sizes(cell.state_size) if flat is None else flat()
+    return as_sizes(cell.state_size, type(cell).__name__) if flat is None else flat()
 
 
 def output_shape(cell: Any) -> tuple[int, ...]:
     """Shape of one step's output without the batch axis: output_size, else the first state."""
     size = getattr(cell, "output_size", None)
-    return state_shapes(cell)[0] if size is None else as_sizes([size])[0]
+    if size is None:
+        return state_shapes(cell)[0]
+    return as_sizes([size], type(cell).__name__, "output_size")[0]
 
 
 def zero_states(cell: Any, batch: int, dtype: str, where: str) -> list[Any]:
@@ -67,20 +69,26 @@ def run_cell(
         states = zero_states(cell, x.shape[0], x.dtype, where)
     reset_masks(cell)
     with _context.scope(training):
-        step = _step_of(cell, constants, training)
+        step = _step_of(cell, x, constants, training)
         return step_loop(step, x, states, mask, loop, output_shape(cell))
 
 
 def _step_of(
-    cell: Any, constants: Sequence[Any] | None, training: bool
+    cell: Any, x: Any, constants: Sequence[Any] | None, training: bool
 ) -> Callable[[Any, list[Any]], tuple[Any, list[Any]]]:
-    """The cell's `call` with what it takes, its result in one form."""
+    """The cell's `call` with what it takes, its result in one form.
+
+    Shapes and types are checked in the first step only: the next ones come from the same code.
+    """
     extras = accepted(cell.call, training=training)
     if constants is not None and "constants" in parameters_of(cell.call):
         extras["constants"] = list(constants)
-    count, where = len(state_shapes(cell)), f"{type(cell).__name__}.call"
+    sizes, where = state_shapes(cell), f"{type(cell).__name__}.call"
+    samples, size, dtype = x.shape[0], output_shape(cell), x.dtype
+    count, checked = len(sizes), False
 
     def step(x: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+        nonlocal checked
         result = cell.call(x, states, **extras)
         if not isinstance(result, (list, tuple)) or len(result) != 2:
             expected = "(output, list of new states)"
@@ -91,9 +99,24 @@ def _step_of(
             raise ValueError(
                 fail_text(where, "new states", f"{count} as state_size says", len(new_states))
             )
-        return as_tensor(output), [as_tensor(state) for state in new_states]
+        output, new_states = as_tensor(output), [as_tensor(state) for state in new_states]
+        if not checked:
+            _check_result(where, "output", output, (samples, *size), dtype)
+            for index, (state, shape) in enumerate(zip(new_states, sizes, strict=True)):
+                _check_result(where, f"new states[{index}]", state, (samples, *shape), dtype)
+            checked = True
+        return output, new_states
 
     return step
+
+
+def _check_result(where: str, what: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:
+    """ValueError for an output or a state that is not what the cell's sizes say."""
+    if tuple(value.shape) != shape:
+        hint = "the sizes are those of the cell's output_size and state_size"
+        raise ValueError(fail_text(where, what, str(shape), tuple(value.shape), hint))
+    if value.dtype != dtype:
+        raise ValueError(fail_text(where, what, dtype, value.dtype, "the type of the input"))
 
 
 def takes_constants(cell: Any) -> bool:

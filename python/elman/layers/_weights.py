@@ -12,7 +12,7 @@ import numpy as np
 from elman import _context, _settings, constraints, initializers, regularizers
 from elman._errors import fail_text
 from elman._signatures import parameters_of
-from elman._tensors import Variable, as_shape, as_tensor
+from elman._tensors import Variable, as_shape, as_tensor, named_tensor
 
 # Attributes that may hold layers or variables which are not parts of the layer.
 _NOT_PARTS = frozenset({"_init_arguments", "_own_weights"})
@@ -77,7 +77,7 @@ class WeightHolder:
             raise ValueError(fail_text(where, name, "a shape of known sizes", sizes))
         kind = str(dtype or self.__dict__.get("dtype") or _settings.floatx())
         value = initializers.get("glorot_uniform" if initializer is None else initializer)
-        start = as_tensor(start_values(value, sizes, kind), kind)
+        start = self._start_values(where, name, value, sizes, kind)
         if tuple(start.shape) != sizes:
             text = fail_text(
                 where, f"initializer of {name}", f"values of shape {sizes}", start.shape
@@ -89,6 +89,21 @@ class WeightHolder:
         variable.constraint = constraints.get(constraint)
         own.append(variable)
         return variable
+
+    def _start_values(
+        self, where: str, name: str, initializer: Any, sizes: tuple[Any, ...], dtype: str
+    ) -> Any:
+        """Start values; an error for a weight that no memory holds says which one it is."""
+        size = math.prod(sizes) * np.dtype(dtype).itemsize
+        units = f"units={self.__dict__['units']}, " if "units" in self.__dict__ else ""
+        text = f"[{where}] {name}: expected a weight that fits the memory, got shape {sizes} "
+        text += f"({units}layer {self.name!r})"
+        if size > np.iinfo(np.int64).max:
+            raise ValueError(text)
+        try:
+            return as_tensor(start_values(initializer, sizes, dtype), dtype)
+        except MemoryError:
+            raise MemoryError(text) from None
 
     def _found(self) -> tuple[list[Any], list[WeightHolder]]:
         """Own variables and parts, each in order of creation."""
@@ -155,9 +170,12 @@ class WeightHolder:
         """Set all weights, in the order of `weights`; nothing changes when one does not fit.
 
         Raises:
+            TypeError: not a list, or something in it is no array of numbers.
             ValueError: wrong number of arrays, or a wrong shape.
         """
         own, where = self.weights, f"{type(self).__name__}.set_weights"
+        if not isinstance(weights, (list, tuple, np.ndarray)):
+            weights = _listed(where, weights)
         order = ", ".join(f"{w.name} {tuple(w.shape)}" for w in own) or "none"
         if len(weights) != len(own):
             hint = f"in this order: {order}"
@@ -165,7 +183,8 @@ class WeightHolder:
                 hint = "the layer is not built yet; call it or build it first"
             raise ValueError(fail_text(where, "weights", f"{len(own)} arrays", len(weights), hint))
         values = [
-            as_tensor(value, variable.dtype) for variable, value in zip(own, weights, strict=True)
+            named_tensor(value, variable.dtype, where, f"weights[{index}]")
+            for index, (variable, value) in enumerate(zip(own, weights, strict=True))
         ]
         for index, (variable, value) in enumerate(zip(own, values, strict=True)):
             if tuple(value.shape) != tuple(variable.shape):
@@ -213,6 +232,14 @@ class WeightHolder:
         self.__dict__.pop("_call_losses", None)
         for holder in self._sublayers():
             holder._clear_losses()
+
+
+def _listed(where: str, weights: Any) -> list[Any]:
+    try:
+        return list(weights)
+    except TypeError:
+        got = type(weights).__name__
+        raise TypeError(fail_text(where, "weights", "a list of arrays", got)) from None
 
 
 def start_values(initializer: Any, shape: tuple[Any, ...], dtype: str) -> Any:

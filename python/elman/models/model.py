@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from elman import saving
-from elman._errors import closest, fail_text
+from elman._errors import fail_text, unknown_text
 from elman.layers._infer import infer_output_shape
 from elman.layers.layer import Layer
 from elman.models.structure import Structure
@@ -40,7 +40,12 @@ class Model(Training, Layer):
 
     supports_masking = True
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args or not kwargs.keys().isdisjoint(("inputs", "outputs")):
+            raise TypeError(
+                f"[{type(self).__name__}] models made of inputs and outputs are not supported in "
+                "this version; use Sequential, or subclass Model"
+            )
         explicit = kwargs.get("dtype")
         super().__init__(**kwargs)
         self._explicit_dtype = explicit
@@ -139,9 +144,7 @@ class Model(Training, Layer):
         for layer in layers:
             if layer.name == name:
                 return layer
-        near = closest(str(name), [layer.name for layer in layers])
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise ValueError(f"[{where}] name: there is no layer {name!r}{hint}")
+        raise ValueError(unknown_text(where, "layer", name, [layer.name for layer in layers]))
 
     def summary(
         self,
@@ -183,8 +186,9 @@ class Model(Training, Layer):
             overwrite: False raises FileExistsError when the file exists.
         """
         self._check_built("save_weights")
-        if not overwrite and os.path.exists(filepath):
-            raise FileExistsError(f"[Model.save_weights] {os.fspath(filepath)!r} exists already")
+        path = saving.checked_path(filepath, "Model.save_weights")
+        if not overwrite and os.path.exists(path):
+            raise FileExistsError(f"[Model.save_weights] {path!r} exists already")
         saving.save_weights(self, filepath)
 
     def load_weights(self, filepath: str | os.PathLike[str]) -> None:
