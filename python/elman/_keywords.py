@@ -39,7 +39,8 @@ def named_keywords(function: Callable[_P, _R], where: str = "") -> Callable[_P, 
     def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         if not allowed.issuperset(kwargs):
             owner = type(args[0]).__name__ if args and not where else ""
-            check_keywords(where or f"{owner}.{function.__name__}", kwargs, known)
+            method = "" if function.__name__ == "__init__" else f".{function.__name__}"
+            check_keywords(where or f"{owner}{method}", kwargs, known)
         return function(*args, **kwargs)
 
     return checked
@@ -51,4 +52,4 @@ class NamedKeywords:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
-            cls.__init__ = named_keywords(cls.__init__, cls.__name__)
+            cls.__init__ = named_keywords(cls.__init__)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from elman._backend import core
 from elman._keywords import NamedKeywords
@@ -147,7 +147,30 @@ class CosineSimilarity(LossFunctionWrapper):
         super().__init__(functions.cosine_similarity, reduction, name, axis=axis)
 
 
-class BinaryCrossentropy(LossFunctionWrapper):
+class _Crossentropy(LossFunctionWrapper):
+    """The options of crossentropies whose labels are numbers in [0, 1]."""
+
+    _function: ClassVar[Callable[..., Any]]
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = _MEAN,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            type(self)._function,
+            reduction,
+            name,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
+
+
+class BinaryCrossentropy(_Crossentropy):
     """Crossentropy of yes/no labels; `from_logits=True` when the model ends without sigmoid.
 
     Example:
@@ -157,43 +180,13 @@ class BinaryCrossentropy(LossFunctionWrapper):
         0.6931
     """
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str = "binary_crossentropy",
-    ) -> None:
-        super().__init__(
-            functions.binary_crossentropy,
-            reduction,
-            name,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            axis=axis,
-        )
+    _function = staticmethod(functions.binary_crossentropy)
 
 
-class CategoricalCrossentropy(LossFunctionWrapper):
+class CategoricalCrossentropy(_Crossentropy):
     """Crossentropy of one-hot labels; `from_logits=True` when the model ends without softmax."""
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str = "categorical_crossentropy",
-    ) -> None:
-        super().__init__(
-            functions.categorical_crossentropy,
-            reduction,
-            name,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            axis=axis,
-        )
+    _function = staticmethod(functions.categorical_crossentropy)
 
 
 class SparseCategoricalCrossentropy(LossFunctionWrapper):

@@ -162,11 +162,11 @@ def _labels(y_true: Any, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(fail_text(where, "y_true", str(shape[:-1]), labels.shape, hint))
     if labels.dtype.kind in "iub":
         return labels if labels.dtype in (np.int32, np.int64) else labels.astype(np.int64)
-    whole = labels.astype(np.int64)
-    if not np.array_equal(whole, labels):
-        bad = labels[whole != labels].flat[0]
+    wrong = ~(np.abs(labels) < 2**63) | (labels != np.floor(labels))  # NaN is wrong as well
+    if wrong.any():
+        bad = labels[wrong].flat[0]
         raise ValueError(fail_text(where, "y_true", "whole numbers", bad, "labels are class ids"))
-    return whole
+    return labels.astype(np.int64)
 
 
 def sparse_categorical_crossentropy(

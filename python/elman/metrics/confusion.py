@@ -38,11 +38,11 @@ class _Confusion(Metric):
 
     def __init__(
         self,
-        thresholds: float | Sequence[float] | None,
-        top_k: int | None,
-        class_id: int | None,
-        name: str | None,
-        dtype: str | None,
+        thresholds: float | Sequence[float] | None = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
         super().__init__(name, dtype)
         self.thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
@@ -112,16 +112,6 @@ class Precision(_Confusion):
         0.6667
     """
 
-    def __init__(
-        self,
-        thresholds: float | Sequence[float] | None = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(thresholds, top_k, class_id, name, dtype)
-
     @property
     def false_positives(self) -> np.ndarray:
         """Weighted number of wrong positives per threshold."""
@@ -133,16 +123,6 @@ class Precision(_Confusion):
 
 class Recall(_Confusion):
     """True positives / actual positives. Arguments as in `Precision`."""
-
-    def __init__(
-        self,
-        thresholds: float | Sequence[float] | None = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        super().__init__(thresholds, top_k, class_id, name, dtype)
 
     @property
     def false_negatives(self) -> np.ndarray:

@@ -7,10 +7,37 @@ import math
 from typing import Any
 
 from elman._backend import core
-from elman.optimizers.base import Optimizer
+from elman.optimizers.base import Optimizer, checked_share
 
 
-class Adam(Optimizer):
+class _TwoMeans(Optimizer):
+    """Running means of the gradient and of its size, with decays beta_1 and beta_2."""
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        where = type(self).__name__
+        self.beta_1 = checked_share(where, "beta_1", beta_1)
+        self.beta_2 = checked_share(where, "beta_2", beta_2)
+        self.epsilon = epsilon
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor arguments."""
+        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        return {**super().get_config(), **own}
+
+
+class Adam(_TwoMeans):
     """Running means of the gradient and of its square, corrected for their start at zero.
 
     m += (1 - b1)(g - m); v += (1 - b2)(g^2 - v); w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v)
@@ -42,8 +69,9 @@ class Adam(Optimizer):
         global_clipnorm: float | None = None,
         name: str = "adam",
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
+        clipping = clipnorm, clipvalue, global_clipnorm
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay, *clipping, name)
+        self.amsgrad = amsgrad
         self.slot_names = ("momentum", "velocity", *(("velocity_hat",) if amsgrad else ()))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: float) -> None:
@@ -65,8 +93,7 @@ class Adam(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor arguments."""
-        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-        return {**super().get_config(), **own, "amsgrad": self.amsgrad}
+        return {**super().get_config(), "amsgrad": self.amsgrad}
 
 
 class AdamW(Adam):
@@ -102,7 +129,7 @@ class AdamW(Adam):
         )
 
 
-class Adamax(Optimizer):
+class Adamax(_TwoMeans):
     """Adam with the largest decayed |g| in place of the root mean square.
 
     m += (1 - b1)(g - m); u = max(b2 u, |g|); w -= lr m / ((1 - b1^t)(u + epsilon)).
@@ -112,21 +139,6 @@ class Adamax(Optimizer):
 
     slot_names = ("m", "u")
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str = "adamax",
-    ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-
     def update_step(self, gradient: Any, variable: Any, learning_rate: float) -> None:
         """Composed of tensor operations."""
         m, u = self._slots[id(variable)]
@@ -135,13 +147,8 @@ class Adamax(Optimizer):
         scale = learning_rate / (1.0 - self.beta_1 ** (self.iterations + 1))
         variable.assign_sub(m * scale / (u + self.epsilon))
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor arguments."""
-        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-        return {**super().get_config(), **own}
 
-
-class Nadam(Optimizer):
+class Nadam(_TwoMeans):
     """Adam with Nesterov's look-ahead along the mean gradient.
 
     With u_t = b1 (1 - 0.5 * 0.96^t) and P_t the product of u_1 ... u_t:
@@ -153,22 +160,9 @@ class Nadam(Optimizer):
 
     slot_names = ("momentum", "velocity")
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str = "nadam",
-    ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        self._product = 1.0
-        self._share = self._next_share = 0.0
+    # Before the first step.
+    _product = 1.0
+    _share = _next_share = 0.0
 
     def _begin_step(self) -> None:
         step = self.iterations + 1
@@ -185,8 +179,3 @@ class Nadam(Optimizer):
         now = gradient * ((1.0 - self._share) / (1.0 - self._product))
         square = v * (1.0 / (1.0 - self.beta_2 ** (self.iterations + 1)))
         variable.assign_sub((ahead + now) * learning_rate / (core.sqrt(square) + self.epsilon))
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor arguments."""
-        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-        return {**super().get_config(), **own}

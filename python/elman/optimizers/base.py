@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from elman._backend import core
 from elman._errors import fail_text
 from elman._keywords import NamedKeywords
 from elman._names import snake_case
+from elman._tensors import Tensor, named_tensor
 from elman.optimizers.schedules import LearningRateSchedule
 
 
@@ -141,6 +143,9 @@ class Optimizer(NamedKeywords):
         for variable in variables:
             if id(variable) in self._known:
                 continue
+            if not isinstance(variable, core.Variable):
+                where, got = f"{type(self).__name__}.build", type(variable).__name__
+                raise TypeError(fail_text(where, "variables", "Variables", got))
             self._known[id(variable)] = variable
             self._slots[id(variable)] = tuple(
                 self._new_slot(variable, name) for name in self.slot_names
@@ -172,17 +177,23 @@ class Optimizer(NamedKeywords):
         """One step.
 
         Args:
-            grads: a gradient per variable; a variable with gradient None is left alone.
+            grads: a gradient (tensor or array) per variable; a variable with gradient None is left
+                alone.
             trainable_variables: default the variables of the last `build`.
 
-        Errors: ValueError when the lengths differ or every gradient is None.
+        Errors: ValueError when the lengths differ, every gradient is None, or a gradient has
+        another shape than its variable; TypeError for something that is no array of numbers.
         """
         variables = self._known.values() if trainable_variables is None else trainable_variables
         where = type(self).__name__
         if len(grads) != len(variables):
             expected = f"one gradient for each of {len(variables)} variables"
             raise ValueError(fail_text(f"{where}.apply", "grads", expected, len(grads)))
-        pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        pairs = [
+            (g if isinstance(g, Tensor) else _gradient(where, index, g, v), v)
+            for index, (g, v) in enumerate(zip(grads, variables, strict=True))
+            if g is not None
+        ]
         if not pairs:
             if not grads:
                 return
@@ -257,6 +268,25 @@ class Optimizer(NamedKeywords):
         if isinstance(rate, dict):
             config["learning_rate"] = schedules.deserialize(rate)
         return cls(**config)
+
+
+def _gradient(where: str, index: int, gradient: Any, variable: Any) -> Any:
+    """A gradient that came as an array, in the type of its variable."""
+    what = f"grads[{index}]"
+    gradient = named_tensor(gradient, getattr(variable, "dtype", None), f"{where}.apply", what)
+    shape = tuple(getattr(variable, "shape", gradient.shape))
+    if tuple(gradient.shape) != shape:
+        hint = f"like {variable.name}"
+        got = tuple(gradient.shape)
+        raise ValueError(fail_text(f"{where}.apply", what, str(shape), got, hint))
+    return gradient
+
+
+def checked_share(where: str, name: str, value: Any) -> float:
+    """The decay of a running mean: a number in [0, 1)."""
+    if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
+        raise ValueError(fail_text(where, name, "a number in [0, 1)", repr(value)))
+    return float(value)
 
 
 def _checked_rate(where: str, value: Any) -> float:

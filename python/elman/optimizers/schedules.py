@@ -59,58 +59,46 @@ def _positive(where: str, what: str, value: float) -> float:
     return value
 
 
-class ExponentialDecay(_Stored):
+class _RateDecay(_Stored):
+    """A decay by `decay_rate` every `decay_steps` steps; `staircase`: whole numbers of times."""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self._store(
+            name,
+            initial_learning_rate=initial_learning_rate,
+            decay_steps=_positive(type(self).__name__, "decay_steps", decay_steps),
+            decay_rate=decay_rate,
+            staircase=staircase,
+        )
+
+    def _times(self, step: int) -> float:
+        times = step / self._arguments["decay_steps"]
+        return math.floor(times) if self._arguments["staircase"] else times
+
+
+class ExponentialDecay(_RateDecay):
     """initial * decay_rate ^ (step / decay_steps); `staircase` rounds the exponent down."""
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str | None = None,
-    ) -> None:
-        self._store(
-            name,
-            initial_learning_rate=initial_learning_rate,
-            decay_steps=_positive("ExponentialDecay", "decay_steps", decay_steps),
-            decay_rate=decay_rate,
-            staircase=staircase,
-        )
-
     def __call__(self, step: int) -> float:
         """The learning rate of step `step`."""
         given = self._arguments
-        power = step / given["decay_steps"]
-        power = math.floor(power) if given["staircase"] else power
-        return given["initial_learning_rate"] * given["decay_rate"] ** power
+        return given["initial_learning_rate"] * given["decay_rate"] ** self._times(step)
 
 
-class InverseTimeDecay(_Stored):
+class InverseTimeDecay(_RateDecay):
     """initial / (1 + decay_rate * step / decay_steps); `staircase` rounds the quotient down."""
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str | None = None,
-    ) -> None:
-        self._store(
-            name,
-            initial_learning_rate=initial_learning_rate,
-            decay_steps=_positive("InverseTimeDecay", "decay_steps", decay_steps),
-            decay_rate=decay_rate,
-            staircase=staircase,
-        )
-
     def __call__(self, step: int) -> float:
         """The learning rate of step `step`."""
         given = self._arguments
-        power = step / given["decay_steps"]
-        power = math.floor(power) if given["staircase"] else power
-        return given["initial_learning_rate"] / (1.0 + given["decay_rate"] * power)
+        return given["initial_learning_rate"] / (1.0 + given["decay_rate"] * self._times(step))
 
 
 class PiecewiseConstantDecay(_Stored):
