@@ -54,7 +54,7 @@ def test_hard_sigmoids():
 def test_get():
     assert activations.get(None) is activations.linear
     assert activations.get(activations.tanh) is activations.tanh
-    with pytest.raises(ValueError, match="unknown activation 'nope'; did you mean"):
+    with pytest.raises(ValueError, match="unknown activation 'nope'; there are linear, relu"):
         activations.get("nope")
     with pytest.raises(ValueError, match="expected a name, a callable or None, got 3"):
         activations.get(3)

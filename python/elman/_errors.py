@@ -18,16 +18,21 @@ def shape_text(shape: Iterable[object] | None) -> str:
     return "an unknown shape" if shape is None else str(tuple(shape))
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None when there are no known names."""
+def closest(name: str, known: Iterable[str], cutoff: float = 0.0) -> str | None:
+    """The known name most like `name`; None when there is none, or none of that similarity."""
     candidates = list(known)
     lowered = {candidate.lower(): candidate for candidate in reversed(candidates)}
-    found = difflib.get_close_matches(name.lower(), list(lowered), 1, cutoff=0.0)
+    found = difflib.get_close_matches(name.lower(), list(lowered), 1, cutoff=cutoff)
     return lowered[found[0]] if found else None
 
 
 def unknown_text(where: str, what: str, name: object, known: Iterable[str]) -> str:
-    """``[activations.get] unknown activation 'rleu'; did you mean 'relu'?``."""
-    near = closest(str(name), known)
+    """``[activations.get] unknown activation 'rleu'; did you mean 'relu'?``, else all names."""
+    names = list(known)
+    near = closest(str(name), names, cutoff=0.6)
     text = f"[{where}] unknown {what} {name!r}"
-    return f"{text}; did you mean {near!r}?" if near else text
+    if near:
+        return f"{text}; did you mean {near!r}?"
+    # Most are known by two names, the class and its snake form.
+    shown = [known for known in names if known.islower()] or names
+    return f"{text}; there are {', '.join(shown)}" if shown else text

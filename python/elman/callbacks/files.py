@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import csv
 import os
+import string
 from typing import Any
 
 from elman._errors import fail_text
 from elman.callbacks.base import Callback, Logs
 from elman.callbacks.monitor import Monitor
+from elman.saving import checked_path
 
 
 class ModelCheckpoint(Monitor):
@@ -39,7 +41,7 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode)
-        self.filepath, self.verbose = os.fspath(filepath), verbose
+        self.filepath, self.verbose = _template(filepath, save_weights_only), verbose
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         if save_freq != "epoch" and not (isinstance(save_freq, int) and save_freq > 0):
             expected = "'epoch' or a positive whole number"
@@ -95,6 +97,27 @@ class ModelCheckpoint(Monitor):
             self.model.save(path)
         if self.verbose:
             print(f"Epoch {self._epoch + 1}: saved {path}")
+
+
+def _template(filepath: Any, weights: bool) -> str:
+    """A path with named fields; what can be wrong with it is told before the training."""
+    where = "ModelCheckpoint"
+    try:
+        path = os.fsdecode(filepath)
+    except TypeError:
+        got = type(filepath).__name__
+        raise TypeError(fail_text(where, "filepath", "a path", got)) from None
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(path) if field is not None]
+    except ValueError as error:
+        raise ValueError(f"[{where}] filepath: {error} in {path!r}") from None
+    for field in fields:
+        if not field[:1].isidentifier():
+            expected, got = "named fields such as {epoch:02d}", f"the field '{{{field}}}'"
+            raise ValueError(fail_text(where, "filepath", expected, got))
+    if weights and "}" not in os.path.splitext(path)[1]:
+        checked_path(path, where)
+    return path
 
 
 class CSVLogger(Callback):

@@ -51,8 +51,9 @@ class Monitor(Callback):
         if value is None:
             known = list(logs or {})
             text = f"[{type(self).__name__}] monitor: {self.monitor!r} is not logged"
-            near = closest(self.monitor, known)
-            hint = f"; there are {', '.join(known)}; did you mean {near!r}?" if near else ""
+            near = closest(self.monitor, known, cutoff=0.6)
+            hint = f"; there are {', '.join(known)}" if known else ""
+            hint += f"; did you mean {near!r}?" if near else ""
             warnings.warn(text + hint, stacklevel=2)
             return None
         return float(value)

@@ -7,6 +7,7 @@ from elman.saving.npz import save_npz as save_npz
 from elman.saving.safetensors import load_metadata as load_metadata
 from elman.saving.safetensors import load_safetensors as load_safetensors
 from elman.saving.safetensors import save_safetensors as save_safetensors
+from elman.saving.weights import checked_path as checked_path
 from elman.saving.weights import load_weights as load_weights
 from elman.saving.weights import named_weights as named_weights
 from elman.saving.weights import save_weights as save_weights

@@ -64,6 +64,7 @@ def load_npz(
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_end(path, archive)
             entries = _entries(path, archive)
             if check is not None:
                 check({name: entry.shape for name, entry in entries.items()})
@@ -72,6 +73,15 @@ def load_npz(
         if isinstance(error, OSError) and error.errno is not None:
             raise  # no such file, no permission
         raise _bad(path, str(error) or type(error).__name__) from None
+
+
+def _check_end(path: _Path, archive: zipfile.ZipFile) -> None:
+    """zipfile overlooks what comes after the archive's end record: 22 bytes and a comment."""
+    end = 22 + len(archive.comment)
+    with open(path, "rb") as file:
+        file.seek(-end, os.SEEK_END)
+        if file.read(4) != b"PK\x05\x06":
+            raise _bad(path, "there is more data after the end of the archive")
 
 
 def _entries(path: _Path, archive: zipfile.ZipFile) -> dict[str, _Entry]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from elman._errors import fail_text
 from elman._names import snake_case
 from elman.saving.npz import load_npz, save_npz
 from elman.saving.safetensors import load_safetensors, save_safetensors
@@ -55,21 +56,32 @@ def _own_names(weights: list[Any]) -> dict[str, Any]:
     return out
 
 
-def _suffix(path: str | os.PathLike[str], where: str) -> str:
-    suffix = os.path.splitext(os.fspath(path))[1].lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(
-            f"[{where}] filepath: expected a name that ends in {' or '.join(SUFFIXES)}, "
-            f"got {os.fspath(path)!r}"
-        )
-    return suffix
+def checked_path(path: Any, where: str) -> str:
+    """The path of a weights file as a string.
+
+    Errors: TypeError for something that is no path, ValueError for another suffix than the formats
+    have.
+    """
+    try:
+        name = os.fsdecode(path)
+    except TypeError:
+        got = type(path).__name__
+        raise TypeError(fail_text(where, "filepath", "a path", got)) from None
+    if _suffix(name) not in SUFFIXES:
+        expected = f"a name that ends in {' or '.join(SUFFIXES)}"
+        raise ValueError(fail_text(where, "filepath", expected, repr(name)))
+    return name
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
 def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Write all weights of a built model; the suffix chooses the format."""
-    suffix = _suffix(path, "Model.save_weights")
+    path = checked_path(path, "Model.save_weights")
     weights = {name: weight.numpy() for name, weight in named_weights(model).items()}
-    if suffix == ".npz":
+    if _suffix(path) == ".npz":
         save_npz(path, weights)
     else:
         save_safetensors(path, weights, {"format": "elman-weights-1"})
@@ -80,10 +92,10 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
 
     Errors: ValueError that names every weight that is missing, left over or of another shape.
     """
-    suffix = _suffix(path, "Model.load_weights")
+    path = checked_path(path, "Model.load_weights")
     weights = named_weights(model)
     expected = {name: tuple(weight.shape) for name, weight in weights.items()}
-    if suffix == ".npz":
+    if _suffix(path) == ".npz":
         found = load_npz(path, lambda shapes: _check(path, expected, shapes))
     else:
         found = load_safetensors(path)
@@ -98,12 +110,12 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
         weight.assign(np.array(found[name], dtype=np.dtype(weight.dtype), order="C"))
 
 
-def _mismatch(path: str | os.PathLike[str], text: str) -> ValueError:
-    return ValueError(f"[Model.load_weights] {os.fspath(path)!r}: {text}")
+def _mismatch(path: str, text: str) -> ValueError:
+    return ValueError(f"[Model.load_weights] {path!r}: {text}")
 
 
 def _check(
-    path: str | os.PathLike[str],
+    path: str,
     expected: dict[str, tuple[int, ...]],
     found: dict[str, tuple[int, ...]],
 ) -> None:
