@@ -108,16 +108,13 @@ class BackwardRows {
       p.x.depth = Phase::kGates * hp_;
     }
     for_blocks(parts_, hp_ / kW, s % 2 != 0, [&](Blocks blocks) {
-      if (p.x.depth == 0 || factors.gates == 0) {
-        const auto plain = [&](Index row, Index block, const T* sums) {
-          epilogue(row, block, simd::load<T>(sums));
+      if (p.x.depth == 0 || !factors.per_gate()) {
+        const bool scales = p.x.depth != 0 && factors.gates != 0;
+        const auto finish = [&](Index row, Index block, const T* sums) {
+          const simd::Packet<T> dh = simd::load<T>(sums);
+          epilogue(row, block, scales ? simd::mul(dh, factor(0, row, block)) : dh);
         };
-        run_phase<T, Plain>(p, rows_, blocks, plain, ahead);
-      } else if (!factors.per_gate()) {
-        const auto scaled = [&](Index row, Index block, const T* sums) {
-          epilogue(row, block, simd::mul(simd::load<T>(sums), factor(0, row, block)));
-        };
-        run_phase<T, Plain>(p, rows_, blocks, scaled);
+        run_phase<T, Plain>(p, rows_, blocks, finish, ahead);
       } else {
         recurrent_per_gate<P>(p, blocks, epilogue);
       }

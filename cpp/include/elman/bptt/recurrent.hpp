@@ -2,6 +2,8 @@
 // elman/bptt/recurrent.hpp: a whole recurrent layer, forward and backward, on plain pointers.
 #pragma once
 
+#include <type_traits>
+
 #include "elman/bptt/backward.hpp"
 #include "elman/bptt/forward.hpp"
 #include "elman/bptt/gradients.hpp"
@@ -16,11 +18,15 @@ inline Workspace& thread_workspace() {
   return workspace;
 }
 
-template <class F>
+// tanh and sigmoid in float are compiled into the loop. Other activations, and float64, which
+// checks numbers rather than races, choose theirs at every packet: half of the code to compile.
+template <class T, class F>
 inline void with_activations(const AnyActivations& fn, F&& f) {
-  if (fn.activation == StandardActivations::activation &&
-      fn.recurrent == StandardActivations::recurrent) {
-    return f(StandardActivations{});
+  if constexpr (std::is_same_v<T, float>) {
+    if (fn.activation == StandardActivations::activation &&
+        fn.recurrent == StandardActivations::recurrent) {
+      return f(StandardActivations{});
+    }
   }
   f(fn);
 }
@@ -55,7 +61,7 @@ inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
                     const AnyActivations& activations, const Outputs<T>& out) {
   const Dims& d = in.dims;
   if (d.batch == 0 || d.units == 0) return;
-  detail::with_activations(activations, [&](const auto& fn) {
+  detail::with_activations<T>(activations, [&](const auto& fn) {
     using Rows = ForwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows) {
       WorkspaceSize bytes;
@@ -80,7 +86,7 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
   const Dims& d = in.dims;
   if (d.units == 0) return;
   if (d.batch == 0) return WeightGradients<T, Cell>(in, saved, out).run(weights);
-  detail::with_activations(activations, [&](const auto& fn) {
+  detail::with_activations<T>(activations, [&](const auto& fn) {
     using Rows = BackwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows) {
       WorkspaceSize bytes;

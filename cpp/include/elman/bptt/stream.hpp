@@ -52,9 +52,12 @@ class Stream {
     if (Cell::kPhases > 1) slots_.ensure(rows * kS * hp_);
     group_ = most_rows();
     // Chosen once; the recurrent activation of a cell without gates says nothing.
-    const bool gates_fit = Cell::kGates == 1 || fn_.recurrent == StandardActivations::recurrent;
-    const bool standard = fn_.activation == StandardActivations::activation && gates_fit;
-    run_ = standard ? &run<StandardActivations> : &run<AnyActivations>;
+    run_ = &run<AnyActivations>;
+    if constexpr (std::is_same_v<T, float>) {  // as in with_activations()
+      const bool gates_fit = Cell::kGates == 1 || fn_.recurrent == StandardActivations::recurrent;
+      const bool standard = fn_.activation == StandardActivations::activation && gates_fit;
+      if (standard) run_ = &run<StandardActivations>;
+    }
     reset();
   }
 
