@@ -8,6 +8,7 @@ import pytest
 
 import elman
 from acceptance import F
+from elman._backend import core
 from elman.layers import GRU, LSTM, SimpleRNN
 
 K = elman.backend
@@ -82,7 +83,9 @@ def test_softmax_normalises_each_row(name):
 def test_explain_names_the_kernel(name):
     cls, kwargs = CASES[name]
     text = cls(7, name="mine", **kwargs).explain(X)
-    assert text.startswith(f"{cls.__name__} 'mine' on (3, 5, 4) float32: ")
+    isa = core.config()["isa"]
+    assert text.startswith(f"{cls.__name__} 'mine' on (3, 5, 4) float32, {isa}: ")
+    assert "GFLOP/s to expect" in text
     assert "step by step" not in text
 
 
