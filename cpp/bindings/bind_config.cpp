@@ -43,13 +43,7 @@ nb::dict config() {
 }
 
 void set_num_threads(nb::handle threads) {
-  const Index wanted = as_integer(threads, "set_num_threads", "threads");
-  constexpr Index kMost = ThreadPool::kMaxThreads;
-  if (wanted < 1 || wanted > kMost) {
-    fail("set_num_threads",
-         "threads: expected 1 to " + std::to_string(kMost) + ", got " + std::to_string(wanted));
-  }
-  ThreadPool::global().resize(static_cast<int>(wanted));
+  ThreadPool::global().resize(as_integer(threads, "set_num_threads", "threads"));
 }
 
 }  // namespace

@@ -22,8 +22,7 @@ bool looks_as_expected(nb::handle type) {
 
 // numpy.ndarray, or an invalid handle where its arrays must not be read directly.
 nb::handle array_type() {
-  nb::object type = numpy().attr("ndarray");
-  return looks_as_expected(type) ? type.release() : nb::handle();
+  return looks_as_expected(numpy_ndarray()) ? numpy_ndarray() : nb::handle();
 }
 
 }  // namespace

@@ -213,7 +213,7 @@ void* Stream::target(nb::handle out, bool flat) const {
       array->has(NumpyArray::kContiguous | NumpyArray::kAligned | NumpyArray::kWriteable)) {
     return array->data;
   }
-  if (array == nullptr && nb::isinstance(out, numpy().attr("ndarray")) &&  // a subclass
+  if (array == nullptr && nb::isinstance(out, numpy_ndarray()) &&  // a subclass
       nb::cast<bool>(out.attr("flags").attr("carray"))) {
     const NoRecording off;  // a tape would have the memory copied; `out` keeps it
     const BufferResult view = numpy_tensor(out);

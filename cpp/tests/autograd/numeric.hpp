@@ -3,8 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,12 +21,27 @@ using elman::DType;
 using elman::Index;
 using elman::Shape;
 using elman::Tensor;
+using Inputs = std::vector<Tensor>;
 
 inline Tensor array(const Shape& shape, std::initializer_list<double> values) {
   return Tensor::from_values(shape, values.begin());
 }
 inline Tensor vec(std::initializer_list<double> values) {
   return array({static_cast<Index>(values.size())}, values);
+}
+
+inline Tensor ids(const Shape& shape, std::initializer_list<std::int64_t> values) {
+  return Tensor::from_values(shape, values.begin());
+}
+
+inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+inline constexpr double kInf = std::numeric_limits<double>::infinity();
+
+/// Runs f while the tape records.
+template <class F>
+Tensor recorded(elman::Tape& tape, const F& f) {
+  const elman::Tape::Scope scope(tape);
+  return f();
 }
 
 /// Uniform float64 in [low, high).

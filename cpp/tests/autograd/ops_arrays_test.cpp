@@ -11,17 +11,8 @@
 namespace {
 
 using namespace elman;
-using numeric::array;
-using numeric::at;
-using numeric::draw;
-using numeric::expect;
-using numeric::gradients;
-using numeric::vec;
-using Inputs = std::vector<Tensor>;
+using namespace numeric;
 
-Tensor ids(const Shape& shape, std::initializer_list<std::int64_t> values) {
-  return Tensor::from_values(shape, values.begin());
-}
 const Tensor kNone(Shape{0, 3}, DType::float64);
 
 TEST(reshape_and_friends) {

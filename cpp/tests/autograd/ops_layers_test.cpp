@@ -9,19 +9,7 @@
 namespace {
 
 using namespace elman;
-using numeric::array;
-using numeric::at;
-using numeric::draw;
-using numeric::expect;
-using numeric::gradients;
-using numeric::vec;
-using Inputs = std::vector<Tensor>;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-Tensor ids(const Shape& shape, std::initializer_list<std::int64_t> values) {
-  return Tensor::from_values(shape, values.begin());
-}
+using namespace numeric;
 
 TEST(dense_layers) {
   const Tensor x = draw({2, 3, 5}, 1), kernel = draw({5, 7}, 2), bias = draw({7}, 3);

@@ -12,16 +12,7 @@
 namespace {
 
 using namespace elman;
-using numeric::array;
-using numeric::at;
-using numeric::draw;
-using numeric::expect;
-using numeric::gradients;
-using numeric::vec;
-using Inputs = std::vector<Tensor>;
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
+using namespace numeric;
 
 /// f of each element, in a loop.
 template <class F>

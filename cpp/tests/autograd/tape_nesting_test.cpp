@@ -13,14 +13,8 @@ namespace {
 
 using namespace elman;
 using numeric::expect;
+using numeric::recorded;
 using numeric::vec;
-
-/// Runs f while the tape records.
-template <class F>
-Tensor recorded(Tape& tape, const F& f) {
-  const Tape::Scope scope(tape);
-  return f();
-}
 
 TEST(nested_tapes_see_the_same_operations) {
   const Variable x(vec({3}));

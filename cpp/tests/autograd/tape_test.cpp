@@ -12,14 +12,8 @@ namespace {
 
 using namespace elman;
 using numeric::expect;
+using numeric::recorded;
 using numeric::vec;
-
-/// Runs f while the tape records.
-template <class F>
-Tensor recorded(Tape& tape, const F& f) {
-  const Tape::Scope scope(tape);
-  return f();
-}
 
 TEST(a_watched_tensor_has_a_gradient) {
   const Tensor x = vec({1, -2, 3}), other = vec({5, 5, 5});

@@ -21,13 +21,7 @@ void expect_same_at_any_thread_count(Index n, Index t, Index f, Index h, int bit
   for (const int threads : {2, 3}) {
     ThreadPool::global().resize(threads);
     const Run<T, Cell> many(p, w, state, state, true);
-    CHECK(one.out == many.out);
-    CHECK(one.dx == many.dx);
-    CHECK(one.dk == many.dk);
-    CHECK(one.dr == many.dr);
-    CHECK(one.db == many.db);
-    CHECK(one.dh0 == many.dh0);
-    CHECK(one.dc0 == many.dc0);
+    check_equal(one, many);
   }
   ThreadPool::global().resize(1);
 }

@@ -326,14 +326,13 @@ class FusedCellOf final : public FusedCell {
       leaving.overwrite = true;
       leaving.kernel = wanted(1, in.kernel, false);
       leaving.recurrent_kernel = wanted(2, in.recurrent_kernel, false);
-      std::size_t next = 3;
       if (in.bias.defined()) {
-        leaving.bias = wanted(next++, in.bias);
+        leaving.bias = wanted(3, in.bias);
         leaving.bias_rows = weights().bias_rows;
       }
       if (!in.initial_state.empty()) {
-        leaving.h0 = wanted(next, in.initial_state[0]);
-        if (Cell::kStates == 2) leaving.c0 = wanted(next + 1, in.initial_state[1]);
+        leaving.h0 = wanted(first_state, in.initial_state[0]);
+        if (Cell::kStates == 2) leaving.c0 = wanted(first_state + 1, in.initial_state[1]);
       }
       bptt::backward<T, Cell>(inputs(), *packed, activations, saved(), arriving, leaving);
       return gradients;

@@ -87,7 +87,8 @@ class ForwardRows {
     const Index step = rows * kS * simd::padded<T>(in.dims.units) * Index(sizeof(T));
     const Index kernel = in.dims.features * Cell::kGates * in.dims.units * Index(sizeof(T));
     const Index bytes = std::clamp(kernel / 8, kProjectionBytes, kMostProjectionBytes);
-    return std::clamp<Index>(bytes / std::max<Index>(step, 1), 6, 1024);
+    const Index steps = std::clamp<Index>(bytes / std::max<Index>(step, 1), 6, 1024);
+    return std::min(steps, std::max<Index>(in.dims.time, 1));
   }
 
   void start() {

@@ -18,19 +18,6 @@ inline Workspace& thread_workspace() {
   return workspace;
 }
 
-// tanh and sigmoid in float are compiled into the loop. Other activations, and float64, which
-// checks numbers rather than races, choose theirs at every packet: half of the code to compile.
-template <class T, class F>
-inline void with_activations(const AnyActivations& fn, F&& f) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (fn.activation == StandardActivations::activation &&
-        fn.recurrent == StandardActivations::recurrent) {
-      return f(StandardActivations{});
-    }
-  }
-  f(fn);
-}
-
 /// Runs f(first row, rows, parts, workspace) for the shares of a batch; size(rows) tells the bytes
 /// that a share takes from the workspace.
 template <class T, class Cell, class Size, class F>
@@ -61,7 +48,7 @@ inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
                     const AnyActivations& activations, const Outputs<T>& out) {
   const Dims& d = in.dims;
   if (d.batch == 0 || d.units == 0) return;
-  detail::with_activations<T>(activations, [&](const auto& fn) {
+  with_activations<T, Cell>(activations, [&](const auto& fn) {
     using Rows = ForwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows) {
       WorkspaceSize bytes;
@@ -86,7 +73,7 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
   const Dims& d = in.dims;
   if (d.units == 0) return;
   if (d.batch == 0) return WeightGradients<T, Cell>(in, saved, out).run(weights);
-  detail::with_activations<T>(activations, [&](const auto& fn) {
+  with_activations<T, Cell>(activations, [&](const auto& fn) {
     using Rows = BackwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows) {
       WorkspaceSize bytes;

@@ -51,13 +51,8 @@ class Stream {
     if (Cell::kStates == 2) c_.ensure(rows * hp_);
     if (Cell::kPhases > 1) slots_.ensure(rows * kS * hp_);
     group_ = most_rows();
-    // Chosen once; the recurrent activation of a cell without gates says nothing.
-    run_ = &run<AnyActivations>;
-    if constexpr (std::is_same_v<T, float>) {  // as in with_activations()
-      const bool gates_fit = Cell::kGates == 1 || fn_.recurrent == StandardActivations::recurrent;
-      const bool standard = fn_.activation == StandardActivations::activation && gates_fit;
-      if (standard) run_ = &run<StandardActivations>;
-    }
+    with_activations<T, Cell>(fn_,
+                              [this](const auto& fn) { run_ = &run<std::decay_t<decltype(fn)>>; });
     reset();
   }
 

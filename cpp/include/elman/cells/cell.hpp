@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <type_traits>
 
 #include "elman/kernels/activation.hpp"
 #include "elman/kernels/tile.hpp"
@@ -61,6 +62,20 @@ struct StandardActivations {
     return math::sigmoid<T>(z);
   }
 };
+
+/// Calls f with the activations of a cell. tanh and sigmoid in float are compiled into its loop;
+/// others, and float64, which checks numbers rather than races, choose at every packet: half of the
+/// code to compile. A cell without gates has no recurrent activation.
+template <class T, class Cell, class F>
+inline void with_activations(const AnyActivations& fn, F&& f) {
+  if constexpr (std::is_same_v<T, float>) {
+    const bool gates_fit = Cell::kGates == 1 || fn.recurrent == StandardActivations::recurrent;
+    if (gates_fit && fn.activation == StandardActivations::activation) {
+      return f(StandardActivations{});
+    }
+  }
+  f(fn);
+}
 
 /// One row and one packet of units of a forward step. Every pointer is packet-aligned.
 template <class T>

@@ -91,7 +91,7 @@ class ThreadPool {
   /// Waits for the present run, then changes the number of threads.
   /// Errors    std::invalid_argument unless 1 <= threads <= 256;
   ///           std::logic_error when called from inside of a part
-  void resize(int threads) {
+  void resize(Index threads) {
     if (threads < 1 || threads > kMaxThreads) {
       fail("set_num_threads", "threads: expected 1 to " + std::to_string(kMaxThreads) + ", got " +
                                   std::to_string(threads));
@@ -99,7 +99,7 @@ class ThreadPool {
     if (inside_part()) fail_state("set_num_threads", "cannot be called from inside of a kernel");
     while (!try_acquire()) std::this_thread::yield();
     stop();
-    size_.store(threads, std::memory_order_relaxed);
+    size_.store(static_cast<int>(threads), std::memory_order_relaxed);
     release();
   }
 
