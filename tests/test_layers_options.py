@@ -55,7 +55,7 @@ def test_units_take_every_integer_type():
 )
 def test_keras_1_names(alias, value, name, kept):
     places = () if name == "units" else (3,)
-    with pytest.warns(UserWarning, match=rf"\[LSTM\] {alias} is the Keras 1 name of {name}"):
+    with pytest.warns(UserWarning, match=rf"\[LSTM\] {alias} is an older Keras name of {name}"):
         layer = LSTM(*places, **{alias: value})
     assert getattr(layer, name) == kept
 

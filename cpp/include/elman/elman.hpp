@@ -14,6 +14,7 @@
 #include "elman/autograd/ops_join.hpp"
 #include "elman/autograd/ops_layers.hpp"
 #include "elman/autograd/ops_matmul.hpp"
+#include "elman/autograd/ops_normalization.hpp"
 #include "elman/autograd/ops_reduce.hpp"
 #include "elman/autograd/ops_shape.hpp"
 #include "elman/autograd/ops_softmax.hpp"
@@ -60,4 +61,5 @@
 #include "elman/layers/dense.hpp"
 #include "elman/layers/embedding.hpp"
 #include "elman/layers/losses.hpp"
+#include "elman/layers/normalization.hpp"
 #include "elman/version.hpp"

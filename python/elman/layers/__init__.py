@@ -6,41 +6,83 @@ from elman.layers._recurrent import Recurrent as Recurrent
 from elman.layers._serialize import deserialize as deserialize
 from elman.layers._serialize import serialize as serialize
 from elman.layers.activation import Activation as Activation
+from elman.layers.activity_regularization import ActivityRegularization as ActivityRegularization
+from elman.layers.advanced_activations import ELU as ELU
+from elman.layers.advanced_activations import LeakyReLU as LeakyReLU
+from elman.layers.advanced_activations import PReLU as PReLU
+from elman.layers.advanced_activations import ReLU as ReLU
+from elman.layers.advanced_activations import Softmax as Softmax
+from elman.layers.batch_normalization import BatchNormalization as BatchNormalization
+from elman.layers.bidirectional import Bidirectional as Bidirectional
+from elman.layers.cudnn import CuDNNGRU as CuDNNGRU
+from elman.layers.cudnn import CuDNNLSTM as CuDNNLSTM
 from elman.layers.dense import Dense as Dense
 from elman.layers.dropout import Dropout as Dropout
+from elman.layers.dropout import SpatialDropout1D as SpatialDropout1D
+from elman.layers.dropout import SpatialDropout2D as SpatialDropout2D
 from elman.layers.embedding import Embedding as Embedding
 from elman.layers.flatten import Flatten as Flatten
 from elman.layers.gru import GRU as GRU
 from elman.layers.gru import GRUCell as GRUCell
 from elman.layers.input_layer import InputLayer as InputLayer
+from elman.layers.lambda_layer import Lambda as Lambda
 from elman.layers.layer import Layer as Layer
+from elman.layers.layer_normalization import LayerNormalization as LayerNormalization
 from elman.layers.lstm import LSTM as LSTM
 from elman.layers.lstm import LSTMCell as LSTMCell
+from elman.layers.masking import Masking as Masking
+from elman.layers.noise import GaussianDropout as GaussianDropout
+from elman.layers.noise import GaussianNoise as GaussianNoise
+from elman.layers.reshaping import Permute as Permute
+from elman.layers.reshaping import RepeatVector as RepeatVector
+from elman.layers.reshaping import Reshape as Reshape
 from elman.layers.rnn import RNN as RNN
 from elman.layers.simple_rnn import SimpleRNN as SimpleRNN
 from elman.layers.simple_rnn import SimpleRNNCell as SimpleRNNCell
 from elman.layers.stacked_rnn_cells import StackedRNNCells as StackedRNNCells
+from elman.layers.time_distributed import TimeDistributed as TimeDistributed
 
 from elman._symbolic import Input as Input  # isort: skip - needs the layers above
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
     "RNN",
     "Activation",
+    "ActivityRegularization",
+    "BatchNormalization",
+    "Bidirectional",
+    "CuDNNGRU",
+    "CuDNNLSTM",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
     "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
     "Input",
     "InputLayer",
     "LSTMCell",
+    "Lambda",
     "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Masking",
+    "PReLU",
+    "Permute",
+    "ReLU",
     "Recurrent",
+    "RepeatVector",
+    "Reshape",
     "SimpleRNN",
     "SimpleRNNCell",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
     "StackedRNNCells",
+    "TimeDistributed",
     "deserialize",
     "serialize",
 ]

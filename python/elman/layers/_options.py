@@ -17,7 +17,7 @@ from elman._errors import closest
 
 REQUIRED: Any = inspect.Parameter.empty
 
-# Keras 1 names, used when the layer has the new name and not the old one.
+# Names of Keras 1 (alpha: of Keras 2), used when the layer has the new name and not the old one.
 _ALIASES = {
     "output_dim": "units",
     "init": "kernel_initializer",
@@ -34,6 +34,7 @@ _ALIASES = {
     "dropout_U": "recurrent_dropout",
     "consume_less": "implementation",
     "p": "rate",
+    "alpha": "negative_slope",
 }
 _CONSUME_LESS = {"cpu": 0, "mem": 1, "gpu": 2}
 
@@ -78,6 +79,12 @@ class Option:
     def with_default(self, default: Any) -> Option:
         """The same option with another default."""
         option = Option(default, self.check, self.save, keyword=self.keyword, doc=self.doc)
+        option.name = self.name
+        return option
+
+    def by_name(self) -> Option:
+        """The same option as one that is given by name only."""
+        option = Option(self.default, self.check, self.save, keyword=True, doc=self.doc)
         option.name = self.name
         return option
 
@@ -174,7 +181,7 @@ def _bind(
 
 
 def _real(where: str, key: str, value: Any, known: Mapping[str, Option]) -> tuple[str, Any]:
-    """Name and value of an argument given by its Keras 1 name; TypeError for any other name."""
+    """Name and value of an argument given by its older name; TypeError for any other name."""
     name = _ALIASES.get(key)
     if name is None or name not in known:
         near = closest(key, known)
@@ -183,7 +190,7 @@ def _real(where: str, key: str, value: Any, known: Mapping[str, Option]) -> tupl
         if value not in _CONSUME_LESS:
             raise ValueError(f"[{where}] {key}: expected 'cpu', 'mem' or 'gpu', got {value!r}")
         value = _CONSUME_LESS[value]
-    warnings.warn(f"[{where}] {key} is the Keras 1 name of {name}", UserWarning, stacklevel=5)
+    warnings.warn(f"[{where}] {key} is an older Keras name of {name}", UserWarning, stacklevel=5)
     return name, value
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elman._backend import core
-from elman._symbolic import is_symbolic
 from elman._tensors import Tensor, is_array
 from elman.layers import _checks
 from elman.layers._loop import LOOPS, checked_states, flatten, step_mask
@@ -22,6 +21,7 @@ from elman.layers._run import (
     zero_states,
 )
 from elman.layers._serialize import deserialize, serialize
+from elman.layers._states import TakesStates
 from elman.layers.layer import BASE_KEYWORDS, Layer, Shape
 
 RECURRENT_KEYWORDS = {
@@ -44,7 +44,7 @@ def _check_cell(where: str, name: str, cell: Any) -> Any:
     return check_cell(where, name, cell)
 
 
-class RNN(Layer):
+class RNN(TakesStates):
     """A cell over a sequence.
 
     A cell has `call(inputs, states)`, returning the output and the list of new states, and
@@ -89,7 +89,6 @@ class RNN(Layer):
         self._rank: int | None = None
         self._carried: list[Any] | None = None
         self._batch_fixed = False  # True once a call has used the carried states
-        self._constants_count: int | None = None
         self._share_dtype()
 
     def _share_dtype(self) -> None:
@@ -171,63 +170,14 @@ class RNN(Layer):
 
     # -- calling --------------------------------------------------------------------------------
 
-    def _call_checked(self, inputs: Any, args: Any, kwargs: Any, mask: Any, training: Any) -> Any:
-        """`layer(x, initial_state, constants)`, or the states in one list with the input."""
-        names = ("initial_state", "constants")
-        if len(args) > len(names):
-            where = f"{type(self).__name__}.call"
-            raise TypeError(
-                f"[{where}] expected x, initial_state and constants, got {1 + len(args)}"
-            )
-        kwargs.update(zip(names, args, strict=False))
-        initial_state, constants = (kwargs.pop(name, None) for name in names)
-        if isinstance(inputs, (list, tuple)) and any(map(_is_input, inputs)):
-            inputs, initial_state, constants = self._split(list(inputs), initial_state, constants)
-        if initial_state is not None or constants is not None:
-            self._check_mixture(inputs, initial_state, constants)
-        if constants is not None:
-            kwargs["constants"] = self._checked_constants(constants)
-        if initial_state is not None:
-            kwargs["initial_state"] = initial_state
-        return super()._call_checked(inputs, (), kwargs, mask, training)
+    def _count_states(self) -> int:
+        return len(state_shapes(self.cell))
 
-    def _checked_constants(self, constants: Any) -> list[Any]:
-        constants = list(constants) if isinstance(constants, (list, tuple)) else [constants]
-        self._constants_count = len(constants)
-        if not takes_constants(self.cell):
-            where, name = f"{type(self).__name__}.call", type(self.cell).__name__
-            raise ValueError(
-                f"[{where}] constants: expected a cell whose call takes constants, "
-                f"got {name} without that parameter"
-            )
-        return constants
+    def _takes_constants(self) -> bool:
+        return takes_constants(self.cell)
 
-    def _split(self, parts: list[Any], initial_state: Any, constants: Any) -> tuple[Any, ...]:
-        """[x, state, ..., constant, ...] taken apart; keyword arguments go first."""
-        inputs, rest = parts[0], parts[1:]
-        count = len(state_shapes(self.cell))
-        if self._constants_count is not None and constants is None and rest:
-            count = max(0, len(rest) - self._constants_count)
-        if initial_state is None and rest:
-            initial_state, rest = rest[:count] or None, rest[count:]
-        if constants is None and rest:
-            constants, rest = rest, []
-        if rest:
-            where = f"{type(self).__name__}.call"
-            raise ValueError(
-                f"[{where}] inputs: expected x and at most {count} states, got a list of "
-                f"{len(parts)}; give the states there or as initial_state, not both"
-            )
-        return inputs, initial_state, constants
-
-    def _check_mixture(self, inputs: Any, initial_state: Any, constants: Any) -> None:
-        extras = flatten([initial_state, constants])
-        kinds = {is_symbolic(item) for item in [inputs, *extras] if item is not None}
-        if len(kinds) > 1:
-            raise ValueError(
-                f"[{type(self).__name__}.call] initial_state and constants: expected all of them "
-                "symbolic like the input, or none, got a mixture of symbolic tensors and arrays"
-            )
+    def _cell_name(self) -> str:
+        return type(self.cell).__name__
 
     def call(
         self,
@@ -283,6 +233,10 @@ class RNN(Layer):
         from elman import streaming
 
         return streaming.of_layer(self, batch_size)
+
+    def _adapted(self, where: str, values: list[Any]) -> list[Any]:
+        adapted = getattr(self.cell, "_adapted", None)
+        return values if adapted is None else adapted(where, values)
 
     # -- states ---------------------------------------------------------------------------------
 
@@ -384,7 +338,3 @@ def _first(shape: Any) -> Any:
 def _cells(cell: Any) -> list[Any]:
     """The cell and, for a stack, the cells in it."""
     return [cell, *(inner for item in getattr(cell, "cells", ()) for inner in _cells(item))]
-
-
-def _is_input(item: Any) -> bool:
-    return is_array(item) or is_symbolic(item)

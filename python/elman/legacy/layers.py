@@ -10,19 +10,40 @@ False
 """
 
 from elman import layers as _layers
+from elman.layers import ELU as ELU
 from elman.layers import RNN as RNN
 from elman.layers import Activation as Activation
+from elman.layers import ActivityRegularization as ActivityRegularization
+from elman.layers import BatchNormalization as BatchNormalization
+from elman.layers import Bidirectional as Bidirectional
+from elman.layers import CuDNNGRU as CuDNNGRU
+from elman.layers import CuDNNLSTM as CuDNNLSTM
 from elman.layers import Dense as Dense
 from elman.layers import Dropout as Dropout
 from elman.layers import Embedding as Embedding
 from elman.layers import Flatten as Flatten
+from elman.layers import GaussianDropout as GaussianDropout
+from elman.layers import GaussianNoise as GaussianNoise
 from elman.layers import Input as Input
 from elman.layers import InputLayer as InputLayer
+from elman.layers import Lambda as Lambda
 from elman.layers import Layer as Layer
+from elman.layers import LayerNormalization as LayerNormalization
+from elman.layers import LeakyReLU as LeakyReLU
+from elman.layers import Masking as Masking
+from elman.layers import Permute as Permute
+from elman.layers import PReLU as PReLU
 from elman.layers import Recurrent as Recurrent
+from elman.layers import ReLU as ReLU
+from elman.layers import RepeatVector as RepeatVector
+from elman.layers import Reshape as Reshape
 from elman.layers import SimpleRNN as SimpleRNN
 from elman.layers import SimpleRNNCell as SimpleRNNCell
+from elman.layers import Softmax as Softmax
+from elman.layers import SpatialDropout1D as SpatialDropout1D
+from elman.layers import SpatialDropout2D as SpatialDropout2D
 from elman.layers import StackedRNNCells as StackedRNNCells
+from elman.layers import TimeDistributed as TimeDistributed
 from elman.layers import deserialize as deserialize
 from elman.layers import serialize as serialize
 from elman.layers._options import Option
@@ -56,23 +77,44 @@ class LSTM(_layers.LSTM, cell=LSTMCell):
 
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
     "RNN",
     "Activation",
+    "ActivityRegularization",
+    "BatchNormalization",
+    "Bidirectional",
+    "CuDNNGRU",
+    "CuDNNLSTM",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
     "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
     "Input",
     "InputLayer",
     "LSTMCell",
+    "Lambda",
     "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Masking",
+    "PReLU",
+    "Permute",
+    "ReLU",
     "Recurrent",
+    "RepeatVector",
+    "Reshape",
     "SimpleRNN",
     "SimpleRNNCell",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
     "StackedRNNCells",
+    "TimeDistributed",
     "deserialize",
     "serialize",
 ]
