@@ -127,10 +127,10 @@ def declare(cls: type, options: dict[str, Option], base: Mapping[str, Option]) -
 
     The `__init__` checks all values and hands them to `cls._start(values, base_values)`.
     """
-    parameters = [option.parameter() for option in [*options.values(), *base.values()]]
+    every = {**base, **options}
+    parameters = [option.parameter() for option in {**options, **every}.values()]
     parameters.sort(key=lambda parameter: parameter.kind)  # stable: keyword-only ones go last
     places = [p.name for p in parameters if p.kind is _BY_PLACE]
-    every = {**base, **options}
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         where = type(self).__name__
