@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from elman._errors import fail_text
-from elman.layers._options import REQUIRED, Option
-from elman.layers._serialize import deserialize, serialize
+from elman.layers._serialize import deserialize
 from elman.layers.layer import Layer
 
 
@@ -23,11 +22,11 @@ def check_layer(where: str, name: str, value: Any) -> Layer:
 
 
 class Wrapper(Layer):
-    """Base of layers around another layer, `layer`, whose weights and type they have."""
+    """Base of layers around another layer, the option `layer`, whose weights and type they have."""
 
     supports_masking = True
 
-    layer = Option(REQUIRED, check_layer, serialize, doc="the layer inside")
+    layer: Any
 
     def _inner(self) -> list[Any]:
         """The layers inside."""

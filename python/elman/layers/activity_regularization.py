@@ -34,13 +34,8 @@ class ActivityRegularization(Elementwise):
     l2 = Option(0.0, _checks.number, doc="factor of the sum of squares")
 
     def _setup(self) -> None:
-        if self.activity_regularizer is None:
-            self.activity_regularizer = regularizers.L1L2(self.l1, self.l2)
+        self.activity_regularizer = regularizers.L1L2(self.l1, self.l2)
 
     def call(self, inputs: Any) -> Any:
         """The input."""
         return inputs
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments; the penalty follows from l1 and l2."""
-        return {**super().get_config(), "activity_regularizer": None}

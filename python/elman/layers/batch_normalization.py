@@ -14,11 +14,10 @@ from elman.layers._options import Option
 
 def _one_axis(where: str, name: str, value: Any) -> int:
     axis = axes(where, name, value)
-    if isinstance(axis, int):
-        return axis
-    if len(axis) > 1:
+    one, *more = (axis,) if isinstance(axis, int) else axis
+    if more:
         raise ValueError(fail_text(where, name, "one axis", repr(value)))
-    return axis[0]
+    return one
 
 
 def _share(where: str, name: str, value: Any) -> float:

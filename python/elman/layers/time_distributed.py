@@ -7,7 +7,9 @@ import math
 from typing import Any
 
 from elman._backend import core
-from elman.layers._wrapper import Wrapper
+from elman.layers._options import REQUIRED, Option
+from elman.layers._serialize import serialize
+from elman.layers._wrapper import Wrapper, check_layer
 
 
 class TimeDistributed(Wrapper):
@@ -29,6 +31,8 @@ class TimeDistributed(Wrapper):
         >>> layer(np.ones((2, 5, 4), "float32")).shape
         (2, 5, 3)
     """
+
+    layer = Option(REQUIRED, check_layer, serialize, doc="the layer inside")
 
     def build(self, input_shape: Any) -> None:
         """Build the layer for one time step of all samples."""
