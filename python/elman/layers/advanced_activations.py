@@ -206,6 +206,12 @@ class Softmax(Elementwise):
         -1, _axes, lambda axis: axis if isinstance(axis, int) else list(axis), doc="axis, or axes"
     )
 
+    def _check_input(self, x: Any) -> None:
+        rank = len(x.shape)
+        for axis in (self.axis,) if isinstance(self.axis, int) else self.axis:
+            if not -rank <= axis < rank:
+                self._fail("x", f"an input with axis {axis}", x.shape, "")
+
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """The shares."""
         if mask is not None and tuple(mask.shape) == tuple(inputs.shape):

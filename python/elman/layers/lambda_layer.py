@@ -14,9 +14,14 @@ from elman._tensors import as_mask, as_shape
 from elman.layers._options import REQUIRED, Option, declared, named
 from elman.layers.layer import Layer
 
+# What Keras 2 writes besides the arguments: how it stored each function, and in which module.
+_OF_KERAS_2 = frozenset({"function_type", "module", "output_shape_type", "output_shape_module"})
+
 
 def _named_function(where: str, name: str, value: Any) -> Callable[..., Any]:
     """A function, or the name of one that custom_objects knows."""
+    if isinstance(value, Mapping) and value.get("class_name") == "function":  # Keras 3
+        value = str(value.get("registered_name") or value.get("config"))
     found = _serialization.find(value, {}) if isinstance(value, str) else value
     if callable(found):
         return found
@@ -122,3 +127,11 @@ class Lambda(Layer):
 
     def _option_value(self, name: str) -> Any:
         return self._given_shape if name == "output_shape" else super()._option_value(name)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A layer from `get_config`'s dictionary; functions are found in `custom_objects`."""
+        config = {key: value for key, value in config.items() if key not in _OF_KERAS_2}
+        return super().from_config(config, custom_objects)
