@@ -85,7 +85,7 @@ class _CuDNNLSTMCell(_CuDNNCell):
         return core.concatenate([as_tensor(first, dtype), ones, as_tensor(last, dtype)], 0)
 
 
-class _CuDNN(Recurrent):
+class CuDNN(Recurrent):
     """What both layers share: no mask, and only the flags that they have in Keras."""
 
     _absent: ClassVar[dict[str, Any]] = {"unroll": False, "zero_output_for_mask": False}
@@ -126,7 +126,7 @@ class _CuDNN(Recurrent):
     _leaf = True
 
 
-class CuDNNGRU(_CuDNN, cell=_CuDNNGRUCell):
+class CuDNNGRU(CuDNN, cell=_CuDNNGRUCell):
     """GRU(reset_after=True) with tanh and sigmoid whose weights are stored as the library has them.
 
     `GRU(units).set_weights(layer.get_weights())` converts them, and set_weights here takes those of
@@ -147,7 +147,7 @@ class CuDNNGRU(_CuDNN, cell=_CuDNNGRUCell):
     """
 
 
-class CuDNNLSTM(_CuDNN, cell=_CuDNNLSTMCell):
+class CuDNNLSTM(CuDNN, cell=_CuDNNLSTMCell):
     """LSTM with tanh and sigmoid whose weights are stored as the library has them.
 
     `LSTM(units).set_weights(layer.get_weights())` converts them, and set_weights here takes those
