@@ -29,15 +29,21 @@ inline double flops(const Dims& d) {
          double(d.features + d.units);
 }
 
+/// Threads that share the units of each step: two blocks a part at least, and what a step of
+/// `depth` sums per gate does between two barriers has to outweigh them.
+template <class T, class Cell>
+inline int unit_parts(const Dims& d, Index depth) {
+  const double step = 2.0 * double(d.batch) * Cell::kGates * double(d.units) * double(depth);
+  const Index blocks = simd::padded<T>(d.units) / simd::kWidth<T>;
+  return plan_parts(step / Cell::kPhases, blocks / 2);
+}
+
 template <class T, class Cell>
 inline Partition partition(const Dims& d) {
   const Partition rows{plan_parts(flops<Cell>(d), d.batch), false};
   const Index weights = Cell::kGates * d.units * (d.features + d.units) * Index(sizeof(T));
   if (d.batch > kFewRows && weights < kSharedBytes) return rows;
-  // Two blocks a part at least; what a step does between two barriers has to outweigh them.
-  const double step = 2.0 * double(d.batch) * Cell::kGates * double(d.units) * double(d.units);
-  const Index blocks = simd::padded<T>(d.units) / simd::kWidth<T>;
-  const Partition units{plan_parts(step / Cell::kPhases, blocks / 2), true};
+  const Partition units{unit_parts<T, Cell>(d, d.units), true};
   return units.parts >= rows.parts && units.parts > 1 ? units : rows;
 }
 
