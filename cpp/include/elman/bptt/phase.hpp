@@ -178,7 +178,7 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
   const int tallest = kernels::TileShape<kS>::rows(rows);
   const Index depth = p.x.depth + p.h.depth;
   const bool cuts = p.x.gate == 0 && p.h.gate == 0 && rows > 2 * tallest;
-  alignas(64) T tile_buffer[32 * kW];
+  alignas(64) T tile_buffer[48 * kW];
   for (Index left = blocks.end - blocks.begin; left > 0;) {
     const int width = kernels::blocks_for<kS>(tallest, left);
     left -= width;
