@@ -154,7 +154,8 @@ struct Rows {
   }
 
  private:
-  void look_up(Index first, Index count, const T** rows, const T** factors) const {
+  __attribute__((noinline)) void look_up(Index first, Index count, const T** rows,
+                                         const T** factors) const {
     for (Index i = 0; i < count; ++i) {
       const Index n = outer_index[(first + i) * index_step];
       const Index t = inner_index == nullptr ? first + i : inner_index[(first + i) * index_step];
