@@ -56,7 +56,7 @@ class Stream {
     group_ = most_rows();
     // A quarter of the work counts: between two steps the workers fall asleep, and to wake one
     // costs the caller a few microseconds.
-    parts_ = unit_parts<T, Cell>({rows, 1, features(), units()}, (features() + units()) / 4);
+    parts_ = unit_parts<T, Cell>(double(rows), units(), (features() + units()) / 4);
     if (parts_ > 1) ThreadPool::global().prepare(parts_);
     with_activations<T, Cell>(fn_,
                               [this](const auto& fn) { run_ = &run<std::decay_t<decltype(fn)>>; });
