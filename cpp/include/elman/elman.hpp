@@ -60,4 +60,5 @@
 #include "elman/layers/dense.hpp"
 #include "elman/layers/embedding.hpp"
 #include "elman/layers/losses.hpp"
+#include "elman/layers/window.hpp"
 #include "elman/version.hpp"
