@@ -120,7 +120,7 @@ class Cropping(_spatial.SpatialLayer):
 class Cropping1D(Cropping):
     """A sequence without its first and last steps.
 
-    Shapes: x [N, T, C] -> [N, T - cropping, C]; with 'channels_first' [N, C, T].
+    Shapes: x [N, T, C] -> [N, T - cropping, C].
 
     Errors: ValueError for an input of other than three axes, and where no step is left.
 
@@ -134,7 +134,6 @@ class Cropping1D(Cropping):
     """
 
     _rank = 1
-    data_format = _spatial.data_format("channels_last")
 
 
 class Cropping2D(Cropping):
