@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import elman
+import spatial_reference as reference
 from keras_cases import load
-from keras_replay import check, run_layers
+from keras_replay import check, compare, run_layers
+from reference import ACTIVATIONS
 
 CONV = [case for rank in (1, 2, 3) for case in load(f"conv{rank}d")]
 POOLING = load("pooling")
@@ -17,6 +19,25 @@ POOLING = load("pooling")
 @pytest.mark.parametrize("case", [*CONV, *POOLING], ids=str)
 def test_layers_agree_with_keras(case):
     check(case, case.arrays, *run_layers(case, case.arrays))
+
+
+def as_tuple(value, rank):
+    return tuple(value) if isinstance(value, list) else (value,) * rank
+
+
+@pytest.mark.parametrize("case", CONV, ids=str)
+def test_reference_agrees_with_keras(case):
+    """The loops against Keras: nothing of elman is involved."""
+    config, (x, kernel) = case.config, (case.arrays["x"], case.arrays["w0"])
+    first = config["data_format"] == "channels_first"
+    rank = kernel.ndim - 2
+    steps = [as_tuple(config.get(name, 1), rank) for name in ("strides", "dilation_rate")]
+    x = np.moveaxis(x, 1, -1) if first else x
+    y = reference.conv(
+        x.astype(float), kernel, case.arrays.get("w1"), steps[0], config["padding"], steps[1]
+    )
+    y = ACTIVATIONS[config["activation"]](y)
+    compare(case, np.moveaxis(y, -1, 1) if first else y, case.arrays["o0"], "output")
 
 
 @pytest.mark.parametrize("case", [c for c in POOLING if "mask" in c.arrays], ids=str)
@@ -36,8 +57,7 @@ def test_a_window_as_one_says_it(case):
     rank = len(layer.kernel_size)
     for name in ("kernel_size", "strides", "dilation_rate"):
         given = case.config.get(name, 1)
-        expected = tuple(given) if isinstance(given, list) else (given,) * rank
-        assert getattr(layer, name) == expected
+        assert getattr(layer, name) == as_tuple(given, rank)
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
 

@@ -4,9 +4,9 @@
     python bench/python/layers.py --threads 1 --json result.json
     python bench/python/layers.py --only Conv2D --isa v3
 
-A training step is the layer and its gradients, of the input too, as inside of a network. Each
-library gets the layout that its users write: channels last for elman, channels first for PyTorch.
-Before anything is timed, outputs and gradients of both are compared.
+A training step is the layer and its gradients, of the input too, as inside of a network. elman
+has channels last; PyTorch runs with its usual channels first and with its channels_last memory
+format. Before anything is timed, outputs and gradients of both are compared.
 """
 
 from __future__ import annotations
@@ -117,18 +117,18 @@ class Ours:
 
 
 class Theirs:
-    """PyTorch, channels first."""
+    """PyTorch, with its usual layout or with channels last in memory."""
 
-    def __init__(self, torch: Any, problem: Problem) -> None:
+    def __init__(self, torch: Any, problem: Problem, *, last: bool = False) -> None:
         case, rank = problem.case, len(problem.case.shape) - 2
-        self.torch, functional = torch, torch.nn.functional
+        self.torch, functional, self.last = torch, torch.nn.functional, last
         self.x = self._first(problem.x).requires_grad_()
         self.d_y = self._first(problem.d_y)
         self.weights = []
         pads = self._pads(case, rank)
         if case.filters:
             kernel = np.moveaxis(problem.kernel, (-1, -2), (0, 1))
-            self.weights = [torch.tensor(np.ascontiguousarray(kernel)), torch.tensor(problem.bias)]
+            self.weights = [self._laid_out(kernel), torch.tensor(problem.bias)]
             for weight in self.weights:
                 weight.requires_grad_()
             conv = getattr(functional, f"conv{rank}d")
@@ -152,7 +152,11 @@ class Theirs:
         self.run = run
 
     def _first(self, x: np.ndarray) -> Any:
-        return self.torch.tensor(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+        return self._laid_out(np.moveaxis(x, -1, 1))
+
+    def _laid_out(self, x: np.ndarray) -> Any:
+        tensor = self.torch.tensor(np.ascontiguousarray(x))
+        return tensor.to(memory_format=self.torch.channels_last) if self.last else tensor
 
     @staticmethod
     def _pads(case: Case, rank: int) -> list[tuple[int, int]]:
@@ -208,6 +212,8 @@ def run_all(
         for peer in libraries.peers:
             sides[peer.name] = Theirs(peer.torch, problem)
             check(case, ours, sides[peer.name])
+            if len(case.shape) == 4:  # of images alone
+                sides[f"{peer.name}, channels last"] = Theirs(peer.torch, problem, last=True)
         for mode in ("forward", "training"):
             load = measure.OtherLoad()
             calls: dict[str, Callable[[], Any]] = {k: getattr(v, mode) for k, v in sides.items()}

@@ -13,8 +13,6 @@ from elman.layers import _spatial
 class GlobalPooling(_spatial.SpatialLayer):
     """What the global pooling layers share; use one with a number of axes in its name."""
 
-    data_format = _spatial.data_format(None)
-
     def _axes(self) -> tuple[int, ...]:
         first = 2 if self._first else 1
         return tuple(range(first, first + self._rank))
@@ -76,6 +74,7 @@ class GlobalMaxPooling2D(GlobalMaxPooling):
     """
 
     _rank = 2
+    data_format = _spatial.data_format(None)
 
 
 class GlobalMaxPooling3D(GlobalMaxPooling):
@@ -95,6 +94,7 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
     """
 
     _rank = 3
+    data_format = _spatial.data_format(None)
 
 
 class GlobalAveragePooling1D(GlobalAveragePooling):
@@ -149,6 +149,7 @@ class GlobalAveragePooling2D(GlobalAveragePooling):
     """
 
     _rank = 2
+    data_format = _spatial.data_format(None)
 
 
 class GlobalAveragePooling3D(GlobalAveragePooling):
@@ -168,3 +169,4 @@ class GlobalAveragePooling3D(GlobalAveragePooling):
     """
 
     _rank = 3
+    data_format = _spatial.data_format(None)

@@ -48,7 +48,7 @@ def _ends(rank: int, default: Any, doc: str) -> Option:
 class ZeroPadding(_spatial.SpatialLayer):
     """What the padding layers share; use one with a number of axes in its name."""
 
-    padding = _ends(1, 1, "zeros ahead and behind")
+    padding: Any
 
     def _output_sizes(self, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
         axes = zip(spatial, self.padding, strict=True)
@@ -76,6 +76,7 @@ class ZeroPadding1D(ZeroPadding):
     """
 
     _rank = 1
+    padding = _ends(1, 1, "zeros ahead and behind")
     data_format = _spatial.data_format("channels_last")
 
 
@@ -104,7 +105,7 @@ class ZeroPadding2D(ZeroPadding):
 class Cropping(_spatial.SpatialLayer):
     """What the cropping layers share; use one with a number of axes in its name."""
 
-    cropping = _ends(1, (1, 1), "steps that are left out ahead and behind")
+    cropping: Any
 
     def _output_sizes(self, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
         axes = zip(spatial, self.cropping, strict=True)
@@ -134,6 +135,7 @@ class Cropping1D(Cropping):
     """
 
     _rank = 1
+    cropping = _ends(1, (1, 1), "steps that are left out ahead and behind")
 
 
 class Cropping2D(Cropping):

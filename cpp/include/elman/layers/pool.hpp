@@ -140,7 +140,8 @@ template <class T, class F>
 void each_image(const Window& window, Index n, F&& f) {
   constexpr Index kGroup = kPoolPackets * simd::kWidth<T>;
   const Index groups = (window.channels + kGroup - 1) / kGroup;
-  const double cost = 4.0 * double(n) * double(window.outputs()) * double(window.depth());
+  double cost = 4.0 * double(n) * double(window.outputs()) * double(window.channels);
+  for (const WindowAxis& axis : window.axes) cost *= double(std::min(axis.taps, axis.in));
   const auto run = [&](Index image, Index begin, Index end) {
     f(image, Range{begin * kGroup, std::min(window.channels, end * kGroup)});
   };
