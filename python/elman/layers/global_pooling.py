@@ -26,6 +26,8 @@ class GlobalPooling(_spatial.SpatialLayer):
 class GlobalMaxPooling(GlobalPooling):
     """The largest value of each channel."""
 
+    _leaf = True
+
     def call(self, inputs: Any) -> Any:
         """The maximum over the spatial axes."""
         return core.max(inputs, self._axes())
@@ -33,6 +35,8 @@ class GlobalMaxPooling(GlobalPooling):
 
 class GlobalAveragePooling(GlobalPooling):
     """The mean of each channel."""
+
+    _leaf = True
 
     def call(self, inputs: Any) -> Any:
         """The mean over the spatial axes."""
@@ -116,6 +120,7 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
         array([[2.]], dtype=float32)
     """
 
+    _leaf = True
     _rank = 1
     data_format = _spatial.data_format("channels_last")
 

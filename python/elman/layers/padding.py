@@ -48,6 +48,7 @@ def _ends(rank: int, default: Any, doc: str) -> Option:
 class ZeroPadding(_spatial.SpatialLayer):
     """What the padding layers share; use one with a number of axes in its name."""
 
+    _leaf = True
     padding: Any
 
     def _output_sizes(self, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -105,6 +106,7 @@ class ZeroPadding2D(ZeroPadding):
 class Cropping(_spatial.SpatialLayer):
     """What the cropping layers share; use one with a number of axes in its name."""
 
+    _leaf = True
     cropping: Any
 
     def _output_sizes(self, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
