@@ -19,6 +19,8 @@ from reference import GATES, STATES, Cell, gradients, recurrent
 KINDS = tuple(GATES)
 MASKS = ("none", "right", "left", "holes", "empty_rows", "all")
 DROPOUTS = ("none", "shared", "gate")
+RESETS = ("none", "some", "all", "to_zeros")
+STEPS = ("mask", "reset_mask", "lengths")  # operands that say which steps count
 Operands = dict[str, np.ndarray]
 
 
@@ -41,6 +43,9 @@ class Problem:
     return_sequences: bool = True
     go_backwards: bool = False
     zero_output_for_mask: bool = False
+    resets: str = "none"  # "some", "all", or "to_zeros": some, not to the initial state
+    lengths: bool = False
+    state_sequences: bool = False
     gain: float = 1.0  # of the weights
     seed: int = 0
 
@@ -76,6 +81,10 @@ class Problem:
         made |= {name: draw(self.n, h) for name in self.state_names}
         if self.mask != "none":
             made["mask"] = random_mask(rng, self.mask, self.n, self.t)
+        if self.resets != "none":
+            made["reset_mask"] = rng.random((self.n, self.t)) < (1 if self.resets == "all" else 0.3)
+        if self.lengths:  # from nothing to everything
+            made["lengths"] = rng.permutation(np.linspace(0, self.t, self.n).astype(np.int64))
         for name, size in (("input_dropout", self.f), ("recurrent_dropout", h)):
             sharing = getattr(self, name)
             if sharing != "none":
@@ -84,10 +93,12 @@ class Problem:
         return made
 
     def projections(self) -> list[np.ndarray]:
-        """Weights of the scalar loss: one array per output, then one per final state."""
+        """Weights of the scalar loss: per output, final state and sequence of states one array."""
         rng = np.random.default_rng([self.seed, 7])
         output = (self.n, self.t, self.h) if self.return_sequences else (self.n, self.h)
-        shapes = [output, *[(self.n, self.h)] * STATES[self.kind]]
+        states = STATES[self.kind]
+        shapes = [output, *[(self.n, self.h)] * states]
+        shapes += [(self.n, self.t, self.h)] * (states if self.state_sequences else 0)
         return [rng.uniform(-1, 1, s).astype(np.float32).astype(np.float64) for s in shapes]
 
 
@@ -125,6 +136,10 @@ def solve_reference(p: Problem, o: Operands) -> list[np.ndarray]:
         mask=o.get("mask"),
         go_backwards=p.go_backwards,
         zero_output_for_mask=p.zero_output_for_mask,
+        lengths=o.get("lengths"),
+        reset_mask=o.get("reset_mask"),
+        reset_to_zeros=p.resets == "to_zeros",
+        state_sequences=p.state_sequences,
     )
     return [sequence if p.return_sequences else sequence[..., -1, :], *states]
 
@@ -137,9 +152,11 @@ def reference_gradients(
 
 def kernel_input(o: Operands, dtype: str) -> Operands:
     """What the kernel is given: the dtype asked for, and NaN in x where a step is masked."""
-    given = {k: v if k == "mask" else v.astype(dtype) for k, v in o.items()}
-    if "mask" in o:
-        given["x"] = np.where(o["mask"][..., None], given["x"], np.nan).astype(dtype)
+    given = {k: v if k in STEPS else v.astype(dtype) for k, v in o.items()}
+    used = o.get("mask", np.True_)
+    if "lengths" in o:
+        used = used & (np.arange(o["x"].shape[1]) < o["lengths"][:, None])
+    given["x"] = np.where(used[..., None], given["x"], np.nan).astype(dtype)
     return given
 
 
@@ -158,6 +175,10 @@ def call_kernel(p: Problem, tensors: dict) -> list:
         return_sequences=p.return_sequences,
         go_backwards=p.go_backwards,
         zero_output_for_mask=p.zero_output_for_mask,
+        return_state_sequences=p.state_sequences,
+        reset_mask=tensors.get("reset_mask"),
+        lengths=tensors.get("lengths"),
+        reset_to_zeros=p.resets == "to_zeros",
     )
     return [output, *states]
 
@@ -194,7 +215,7 @@ def kernel_gradients(
 
 def differentiable(o: Operands) -> list[str]:
     """Operands with a gradient: all but masks and dropout masks."""
-    return [k for k in o if k not in ("mask", "input_dropout", "recurrent_dropout")]
+    return [k for k in o if k not in (*STEPS, "input_dropout", "recurrent_dropout")]
 
 
 def option_grid(kind: str, mask: str, **sizes: int) -> Iterator[Problem]:

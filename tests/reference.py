@@ -156,11 +156,18 @@ def recurrent(
     mask: Array | None = None,
     go_backwards: bool = False,
     zero_output_for_mask: bool = False,
+    lengths: Array | None = None,
+    reset_mask: Array | None = None,
+    reset_to_zeros: bool = False,
+    state_sequences: bool = False,
 ) -> tuple[Array, list[Array]]:
     """All outputs in processing order, [..., N, T, H], and the final states, cell after cell.
 
     At a masked step every state keeps its value and the output repeats the previous output, or
-    is zero (before the first used step, or always with zero_output_for_mask).
+    is zero (before the first used step, or always with zero_output_for_mask). Steps from lengths
+    [N] on count as masked. Before a step where reset_mask [N, T] is True a row's states become
+    the initial ones, or zeros, and its previous output zero. With state_sequences the states
+    after every step follow the final ones, [..., N, T, H] each.
     """
     cells = [cells] if isinstance(cells, Cell) else list(cells)
     batch, length = x.shape[-3], x.shape[-2]
@@ -169,10 +176,17 @@ def recurrent(
         states = [np.zeros((batch, c.units)) for c in cells for _ in range(STATES[c.kind])]
     else:
         states = list(initial_state)
+    begin = [np.zeros_like(state) for state in states] if reset_to_zeros else list(states)
     output = np.zeros((batch, cells[-1].units))
-    sequence = []
+    sequence, every = [], []
     for t in reversed(range(length)) if go_backwards else range(length):
         used = np.ones((batch, 1), bool) if mask is None else mask[:, t, None]
+        if lengths is not None:
+            used = used & (t < lengths)[:, None]
+        if reset_mask is not None:
+            reset = reset_mask[:, t, None]
+            states = [np.where(reset, b, s) for b, s in zip(begin, states, strict=True)]
+            output = np.where(reset, 0.0, output)
         # the step of a masked row is computed on zeros: padding may hold NaN
         value = np.where(used, x[..., t, :], 0.0)
         first = 0
@@ -184,10 +198,18 @@ def recurrent(
             value, first = new[0], first + count
         output = np.where(used, value, 0.0 if zero_output_for_mask else output)
         sequence.append(output)
+        every.append(list(states))
     if not sequence:
-        return np.zeros((batch, 0, cells[-1].units)), states
-    sequence = np.broadcast_arrays(*sequence)
-    return np.stack(sequence, axis=-2), states
+        empty = [np.zeros((*s.shape[:-1], 0, s.shape[-1])) for s in states if state_sequences]
+        return np.zeros((batch, 0, cells[-1].units)), states + empty
+    if state_sequences:
+        states = states + [_stacked(steps) for steps in zip(*every, strict=True)]
+    return _stacked(sequence), states
+
+
+def _stacked(steps: Sequence[Array]) -> Array:
+    """Steps [..., N, H] as [..., N, T, H]; a perturbed operand may reach only some of them."""
+    return np.stack(np.broadcast_arrays(*steps), axis=-2)
 
 
 # --- central differences ------------------------------------------------------------------------

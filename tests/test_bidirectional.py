@@ -77,6 +77,20 @@ def test_a_mask_is_a_shorter_sequence(mask):
             np.testing.assert_allclose(np.asarray(a)[row], np.asarray(b)[0], rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("merge", [*MERGES, None])
+def test_lengths_are_a_mask(merge):
+    lengths, steps = np.array([3, 5]), np.arange(5)
+    mask = steps < lengths[:, None]
+    layer = Bidirectional(LSTM(4, return_sequences=True, dtype="float64"), merge)
+    got, expected = layer(X, lengths=lengths), layer(X, mask=mask)
+    pairs = zip(got, expected, strict=True) if merge is None else [(got, expected)]
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-15)
+        np.testing.assert_array_equal(a._keras_mask, mask)
+    with pytest.raises(ValueError, match="expected either mask or lengths, got both"):
+        layer(X, lengths=lengths, mask=mask)
+
+
 def test_reading_backwards_swaps_the_layers():
     layer = Bidirectional(LSTM(4, return_sequences=True, dtype="float64"))
     y = np.asarray(layer(X))
@@ -265,6 +279,8 @@ def test_errors():
         ValueError, match="backward_layer: expected the flags of layer, got return_"
     ):
         Bidirectional(LSTM(2), backward_layer=LSTM(2, go_backwards=True, return_state=True))
+    with pytest.raises(ValueError, match="layer: expected outputs and last states, got return_sta"):
+        Bidirectional(LSTM(2, return_state_sequences=True))
     layer = Bidirectional(LSTM(2))
     with pytest.raises(ValueError, match=r"x: expected \(N, T, F\), got \(2, 3\)"):
         layer(np.ones((2, 3)))

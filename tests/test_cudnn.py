@@ -186,6 +186,8 @@ def test_masks_are_refused():
             ValueError, match=rf"\[{name}.call\] mask: not supported; {name[5:]} take"
         ):
             cls(2)(X, mask=np.ones((2, 3), bool))
+        with pytest.raises(ValueError, match=rf"\[{name}.call\] lengths: not supported"):
+            cls(2)(X, lengths=np.array([1, 2]))
         model = elman.Sequential([elman.layers.Embedding(5, 3, mask_zero=True), cls(2)])
         with pytest.raises(ValueError, match="mask: not supported"):
             model(np.ones((2, 3)))

@@ -32,7 +32,9 @@ nb::tuple call(FusedCell& cell, const Tensor& x, const Tensor& kernel,
                const Tensor& recurrent_kernel, std::optional<Tensor> bias,
                std::optional<std::vector<Tensor>> initial_state, std::optional<Tensor> mask,
                std::optional<Tensor> input_dropout, std::optional<Tensor> recurrent_dropout,
-               bool return_sequences, bool go_backwards, bool zero_output_for_mask) {
+               bool return_sequences, bool go_backwards, bool zero_output_for_mask,
+               bool return_state_sequences, std::optional<Tensor> reset_mask,
+               std::optional<Tensor> lengths, bool reset_to_zeros) {
   RecurrentInputs in;
   in.x = x;
   in.kernel = kernel;
@@ -45,6 +47,10 @@ nb::tuple call(FusedCell& cell, const Tensor& x, const Tensor& kernel,
   in.return_sequences = return_sequences;
   in.go_backwards = go_backwards;
   in.zero_output_for_mask = zero_output_for_mask;
+  in.return_state_sequences = return_state_sequences;
+  in.reset_mask = or_absent(reset_mask);
+  in.lengths = or_absent(lengths);
+  in.reset_to_zeros = reset_to_zeros;
   std::vector<Tensor> outputs = run(cell, std::move(in));
   nb::list states;
   for (std::size_t i = 1; i < outputs.size(); ++i) states.append(std::move(outputs[i]));
@@ -133,18 +139,27 @@ void bind_recurrent(nb::module_& m) {
            nb::arg("mask") = nb::none(), nb::arg("input_dropout") = nb::none(),
            nb::arg("recurrent_dropout") = nb::none(), nb::arg("return_sequences") = false,
            nb::arg("go_backwards") = false, nb::arg("zero_output_for_mask") = false,
-           "Returns (output, [states]). Shapes: x (N, T, F), kernel (F, G*H), recurrent_kernel "
-           "(H, G*H), bias (G*H,) or (2, G*H), initial_state one (N, H) per state, mask bool "
-           "(N, T), input_dropout (1 or G, N, F), recurrent_dropout (1 or G, N, H).")
+           nb::arg("return_state_sequences") = false, nb::arg("reset_mask") = nb::none(),
+           nb::arg("lengths") = nb::none(), nb::arg("reset_to_zeros") = false,
+           "Returns (output, [states]); with return_state_sequences the states after every step, "
+           "(N, T, H), follow the last ones. Shapes: x (N, T, F), kernel (F, G*H), "
+           "recurrent_kernel (H, G*H), bias (G*H,) or (2, G*H), initial_state one (N, H) per "
+           "state, mask bool (N, T), input_dropout (1 or G, N, F), recurrent_dropout (1 or G, N, "
+           "H), reset_mask bool (N, T), lengths int64 (N,). Where reset_mask is true a row starts "
+           "anew from initial_state, or from zeros.")
       .def(
           "explain",
           [](const FusedCell& cell, const std::vector<Index>& x_shape, bool training,
-             const std::string& dtype) {
+             const std::string& dtype, bool return_sequences, bool scheduled, Index used_steps) {
             return cell.explain(Shape(x_shape.begin(), x_shape.end()), parse_dtype(dtype),
-                                training);
+                                {training, return_sequences, scheduled, used_steps});
           },
           nb::arg("x_shape"), nb::arg("training") = false, nb::arg("dtype") = "float32",
-          "What a call with x of that shape runs: kernel, tiles, threads, bytes; in words.")
+          nb::arg("return_sequences") = false, nb::arg("scheduled") = false,
+          nb::arg("used_steps") = -1,
+          "What a call with x of that shape runs: kernel, tiles, threads, bytes; in words. "
+          "scheduled: with a mask, lengths or resets, used_steps of which are computed (-1: not "
+          "known).")
       .def_prop_ro("kind", &FusedCell::name)
       .def_prop_ro("units", &FusedCell::units)
       .def_prop_ro("gates", &FusedCell::gates);

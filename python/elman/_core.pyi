@@ -521,6 +521,20 @@ def batch_norm_inference(x: object | None, gamma: object | None, beta: object | 
     x (..., C) normalized by a given mean and variance (C,), which are constants.
     """
 
+def conv(x: object | None, kernel: object | None, bias: object | None, strides: object | None, padding: str, dilation_rate: object | None, activation: str = 'linear') -> Tensor:
+    """
+    activation(conv(x, kernel) + bias): x (N, spatial axes, C), kernel (taps, C, F).
+    """
+
+def max_pool(x: object | None, pool_size: object | None, strides: object | None, padding: str = 'valid') -> Tensor:
+    """The largest value of each window: x (N, spatial axes, C)."""
+
+def average_pool(x: object | None, pool_size: object | None, strides: object | None, padding: str = 'valid') -> Tensor:
+    """The mean of each window: x (N, spatial axes, C)."""
+
+def pad(x: object | None, before: object | None, after: object | None) -> Tensor:
+    """x within zeros, before[k] ahead of axis k and after[k] behind it."""
+
 def random_uniform(shape: object | None, low: float, high: float, dtype: object | None, seed: int, counter: int) -> Tensor:
     """Uniform numbers in [low, high)."""
 
@@ -566,14 +580,14 @@ class FusedCell:
 
     def __init__(self, kind: str, units: int, activation: str = 'tanh', recurrent_activation: str = 'sigmoid') -> None: ...
 
-    def forward(self, x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None = None, initial_state: Sequence[Tensor] | None = None, mask: Tensor | None = None, input_dropout: Tensor | None = None, recurrent_dropout: Tensor | None = None, return_sequences: bool = False, go_backwards: bool = False, zero_output_for_mask: bool = False) -> tuple:
+    def forward(self, x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None = None, initial_state: Sequence[Tensor] | None = None, mask: Tensor | None = None, input_dropout: Tensor | None = None, recurrent_dropout: Tensor | None = None, return_sequences: bool = False, go_backwards: bool = False, zero_output_for_mask: bool = False, return_state_sequences: bool = False, reset_mask: Tensor | None = None, lengths: Tensor | None = None, reset_to_zeros: bool = False) -> tuple:
         """
-        Returns (output, [states]). Shapes: x (N, T, F), kernel (F, G*H), recurrent_kernel (H, G*H), bias (G*H,) or (2, G*H), initial_state one (N, H) per state, mask bool (N, T), input_dropout (1 or G, N, F), recurrent_dropout (1 or G, N, H).
+        Returns (output, [states]); with return_state_sequences the states after every step, (N, T, H), follow the last ones. Shapes: x (N, T, F), kernel (F, G*H), recurrent_kernel (H, G*H), bias (G*H,) or (2, G*H), initial_state one (N, H) per state, mask bool (N, T), input_dropout (1 or G, N, F), recurrent_dropout (1 or G, N, H), reset_mask bool (N, T), lengths int64 (N,). Where reset_mask is true a row starts anew from initial_state, or from zeros.
         """
 
-    def explain(self, x_shape: Sequence[int], training: bool = False, dtype: str = 'float32') -> str:
+    def explain(self, x_shape: Sequence[int], training: bool = False, dtype: str = 'float32', return_sequences: bool = False, scheduled: bool = False, used_steps: int = -1) -> str:
         """
-        What a call with x of that shape runs: kernel, tiles, threads, bytes; in words.
+        What a call with x of that shape runs: kernel, tiles, threads, bytes; in words. scheduled: with a mask, lengths or resets, used_steps of which are computed (-1: not known).
         """
 
     @property

@@ -83,7 +83,7 @@ def as_shape(shape: Any) -> tuple[int | None, ...]:
     return tuple(None if size is None else int(size) for size in shape)
 
 
-def as_mask(mask: Any, where: str) -> Any:
+def as_mask(mask: Any, where: str, what: str = "mask") -> Any:
     """A mask as a bool tensor; numbers count as True unless zero.
 
     A list that holds arrays, one per input, stays a list.
@@ -92,12 +92,12 @@ def as_mask(mask: Any, where: str) -> Any:
         TypeError, ValueError: not an array of numbers.
     """
     if isinstance(mask, (list, tuple)) and any(map(is_array, mask)):
-        return [None if item is None else as_mask(item, where) for item in mask]
+        return [None if item is None else as_mask(item, where, what) for item in mask]
     try:
         mask = as_tensor(mask)
     except (TypeError, ValueError) as error:
         got = type(mask).__name__
-        text = fail_text(where, "mask", "a boolean (N, T) array", got, str(error))
+        text = fail_text(where, what, "a boolean (N, T) array", got, str(error))
         raise type(error)(text) from None
     return mask if mask.dtype == "bool" else core.not_equal(mask, 0)
 

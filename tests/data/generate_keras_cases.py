@@ -218,8 +218,8 @@ def model_cases():
     yield [embedding, layer("RNN", cell=stack)], (2, 11), 13
 
 
-def family(name, produced, *, packed=False):
-    """Runs the cases and writes their file.
+def family(name, produced, run=run, *, packed=False):
+    """Writes the cases, each run by `run(case, arrays, rng)`.
 
     A file of many small arrays is mostly the headers of its entries: `packed` writes one array,
     "data", as float32, which ids and masks fit into as well, and the shapes into the descriptions.

@@ -10,17 +10,17 @@ namespace {
 template <class T, class Cell>
 void expect_same_at_any_thread_count(Index n, Index t, Index f, Index h, int bits) {
   const Problem p = make<Cell>(n, t, f, h, bits);
-  const Array w = draw(p.n * p.t * p.h, 24, 1.0), state = draw(p.n * p.h, 25, 1.0);
+  const Loss w(p, true, 24);
   const bptt::Dims dims{n, t, f, h};
   ThreadPool::global().resize(2);
-  const bptt::Partition two = bptt::partition<T, Cell>(dims);
+  const bptt::Partition two = bptt::partition<T, Cell>(dims, n * t);
   CHECK(two.by_units);
   CHECK_EQ(two.parts, 2);
   ThreadPool::global().resize(1);
-  const Run<T, Cell> one(p, w, state, state, true);
+  const Run<T, Cell> one(p, w, true);
   for (const int threads : {2, 3}) {
     ThreadPool::global().resize(threads);
-    const Run<T, Cell> many(p, w, state, state, true);
+    const Run<T, Cell> many(p, w, true);
     check_equal(one, many);
   }
   ThreadPool::global().resize(1);
@@ -71,6 +71,9 @@ TEST(units_of_a_few_rows_gru_reset_after) {
   expect_same_at_any_thread_count<float, GruResetAfter>(3, 5, 9, 205, 22);
 }
 TEST(units_of_a_few_rows_lstm) { expect_same_at_any_thread_count<float, Lstm>(1, 9, 31, 261, 3); }
+TEST(units_of_a_few_rows_of_their_own_lengths_lstm) {
+  expect_same_at_any_thread_count<float, Lstm>(3, 9, 31, 261, 2 + 128 + 512);
+}
 TEST(units_of_many_rows_lstm) { expect_same_at_any_thread_count<float, Lstm>(13, 3, 40, 170, 7); }
 
 TEST(a_depth_in_several_passes_changes_no_bit) {

@@ -5,20 +5,25 @@
 
 namespace {
 
-double loss(const Problem& p, const Array& w_out, const Array& w_h, const Array& w_c,
-            bool sequences) {
+double loss(const Problem& p, const Loss& w, bool sequences) {
   const reference::Result r = reference::forward(p);
   double sum = 0;
   for (Index n = 0; n < p.n; ++n) {
     for (Index s = sequences ? 0 : p.t - 1; s < p.t; ++s) {
       for (Index j = 0; j < p.h; ++j) {
-        const Index w = sequences ? (n * p.t + s) * p.h + j : n * p.h + j;
-        sum += r.out[std::size_t((n * p.t + s) * p.h + j)] * w_out[std::size_t(w)];
+        const Index i = sequences ? (n * p.t + s) * p.h + j : n * p.h + j;
+        sum += r.out[std::size_t((n * p.t + s) * p.h + j)] * w.out[std::size_t(i)];
       }
     }
   }
-  for (std::size_t i = 0; i < w_h.size(); ++i) sum += r.h[i] * w_h[i];
-  for (std::size_t i = 0; i < w_c.size() && p.kind == "lstm"; ++i) sum += r.c[i] * w_c[i];
+  const auto add = [&](const Array& values, const Array& weights) {
+    for (std::size_t i = 0; i < values.size(); ++i) sum += values[i] * weights[i];
+  };
+  add(r.h, w.h);
+  add(r.h_all, w.h_all);
+  if (p.kind != "lstm") return sum;
+  add(r.c, w.c);
+  add(r.c_all, w.c_all);
   return sum;
 }
 
@@ -35,29 +40,32 @@ void compare(const std::vector<Value>& got, const Array& want, double allowed) {
 template <class T, class Cell>
 void check_forward(Index n, Index t, Index f, Index h, int bits) {
   const Problem p = make<Cell>(n, t, f, h, bits);
-  const Array w(std::size_t(n * t * h), 1.0), state(std::size_t(n * h), 1.0);
-  const Run<T, Cell> run(p, w, state, state, true);
+  const Run<T, Cell> run(p, Loss(p, true, 21), true);
   const reference::Result want = reference::forward(p);
   // K products per step; errors of earlier steps stay of the same size through the gates.
   const double allowed =
       4 * double(std::numeric_limits<T>::epsilon()) * double(f + h + 4) * std::log2(double(t) + 2);
   compare(run.out, want.out, allowed);
   compare(run.h, want.h, allowed);
-  if (Cell::kStates == 2) compare(run.c, want.c, allowed);
+  compare(run.h_all, want.h_all, allowed);
+  if (Cell::kStates == 2) {
+    compare(run.c, want.c, allowed);
+    compare(run.c_all, want.c_all, allowed);
+  }
 }
 
 /// The largest relative error of one array's gradient against central differences.
 void check_gradient(Problem p, Array Problem::* member, const std::vector<double>& got,
-                    const Array& wo, const Array& wh, const Array& wc, bool sequences) {
+                    const Loss& w, bool sequences) {
   const double step = 1e-5;
   Array want((p.*member).size());
   double scale = 1;
   for (std::size_t i = 0; i < want.size(); ++i) {
     const double value = (p.*member)[i];
     (p.*member)[i] = value + step;
-    const double up = loss(p, wo, wh, wc, sequences);
+    const double up = loss(p, w, sequences);
     (p.*member)[i] = value - step;
-    want[i] = (up - loss(p, wo, wh, wc, sequences)) / (2 * step);
+    want[i] = (up - loss(p, w, sequences)) / (2 * step);
     (p.*member)[i] = value;
     scale = std::max(scale, std::abs(want[i]));
   }
@@ -68,15 +76,14 @@ template <class Cell>
 void check_gradients(int bits, bool sequences) {
   const Index n = 3, t = 5, f = 2, h = 11;
   const Problem p = make<Cell>(n, t, f, h, bits);
-  const Array wo = draw(n * (sequences ? t : 1) * h, 21, 1.0), wh = draw(n * h, 22, 1.0),
-              wc = draw(n * h, 23, 1.0);
-  const Run<double, Cell> run(p, wo, wh, wc, sequences);
-  check_gradient(p, &Problem::x, run.dx, wo, wh, wc, sequences);
-  check_gradient(p, &Problem::kernel, run.dk, wo, wh, wc, sequences);
-  check_gradient(p, &Problem::recurrent, run.dr, wo, wh, wc, sequences);
-  check_gradient(p, &Problem::bias, run.db, wo, wh, wc, sequences);
-  check_gradient(p, &Problem::h0, run.dh0, wo, wh, wc, sequences);
-  check_gradient(p, &Problem::c0, run.dc0, wo, wh, wc, sequences);
+  const Loss w(p, sequences, 21);
+  const Run<double, Cell> run(p, w, sequences);
+  check_gradient(p, &Problem::x, run.dx, w, sequences);
+  check_gradient(p, &Problem::kernel, run.dk, w, sequences);
+  check_gradient(p, &Problem::recurrent, run.dr, w, sequences);
+  check_gradient(p, &Problem::bias, run.db, w, sequences);
+  check_gradient(p, &Problem::h0, run.dh0, w, sequences);
+  check_gradient(p, &Problem::c0, run.dc0, w, sequences);
 }
 
 template <class Cell>
@@ -86,6 +93,15 @@ void check_cell() {
     check_forward<double, Cell>(3, 7, 5, 19, bits);
     check_forward<float, Cell>(7, 3, 2, 19, bits);
     if (bits % 2 == 1 || bits < 32) check_gradients<Cell>(bits, bits % 3 != 0);
+  }
+  // Resets, resets to zeros, lengths: alone, with a mask, backwards, with dropout, few rows.
+  for (const int kind : {128, 256, 512, 128 | 512, 256 | 512}) {
+    for (const int bits : {2, 3, 6, 7, 10, 19, 34, 39, 0, 1}) {
+      check_forward<double, Cell>(3, 7, 5, 19, kind | bits);
+      check_forward<float, Cell>(7, 5, 2, 19, kind | bits);
+      check_forward<double, Cell>(11, 4, 3, 9, kind | bits);
+      check_gradients<Cell>(kind | bits, bits % 3 != 0);
+    }
   }
   for (const Index h : {1, 4, 8, 16, 17, 33, 70}) {
     for (const Index n : {1, 2, 3, 4, 5, 6, 7, 13}) {
@@ -97,14 +113,14 @@ void check_cell() {
 
 template <class T, class Cell>
 void check_threads() {
-  for (const int bits : {0, 3, 15, 22}) {
+  for (const int bits : {0, 3, 15, 22, 130, 514 + 16, 1 + 2 + 4 + 256 + 512}) {
     const Problem p = make<Cell>(29, 23, 31, 61, bits);
-    const Array w = draw(p.n * p.t * p.h, 24, 1.0), state = draw(p.n * p.h, 25, 1.0);
+    const Loss w(p, true, 24);
     ThreadPool::global().resize(1);
-    const Run<T, Cell> one(p, w, state, state, true);
+    const Run<T, Cell> one(p, w, true);
     for (const int threads : {2, 3, 5}) {
       ThreadPool::global().resize(threads);
-      const Run<T, Cell> many(p, w, state, state, true);
+      const Run<T, Cell> many(p, w, true);
       check_equal(one, many);
     }
   }
@@ -123,8 +139,7 @@ TEST(threads_lstm) { check_threads<float, Lstm>(); }
 TEST(empty_batches_and_sequences) {
   for (const auto& [n, t] : {std::pair<Index, Index>{0, 3}, {2, 0}}) {
     const Problem p = make<Lstm>(n, t, 2, 3, 2);
-    const Array w(std::size_t(n * t * 3)), state(std::size_t(n * 3));
-    const Run<double, Lstm> run(p, w, state, state, true);
+    const Run<double, Lstm> run(p, Loss(p, true, 21), true);
     CHECK(run.h == p.h0);
     CHECK(run.c == p.c0);
   }

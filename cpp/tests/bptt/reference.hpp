@@ -19,7 +19,9 @@ struct Problem {
   std::string kind;
   Index n = 0, t = 0, f = 0, h = 0;
   Array x, kernel, recurrent, bias, h0, c0;
-  std::vector<std::uint8_t> mask;
+  std::vector<std::uint8_t> mask, reset;
+  std::vector<std::int64_t> lengths;
+  bool resets_to_zeros = false;
   Array input_dropout, recurrent_dropout;  // [gates or 1, N, F], [gates or 1, N, H]
   bool go_backwards = false, zero_output = false;
 
@@ -27,7 +29,8 @@ struct Problem {
 };
 
 struct Result {
-  Array out, h, c;  // [N,T,H], [N,H], [N,H]
+  Array out, h, c;     // [N,T,H], [N,H], [N,H]
+  Array h_all, c_all;  // [N,T,H]
 };
 
 inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
@@ -102,17 +105,27 @@ inline void step(const Step& s, Array& h, Array& c) {
 }  // namespace detail
 
 inline Result forward(const Problem& p) {
-  Result out{Array(std::size_t(p.n * p.t * p.h)), Array(std::size_t(p.n * p.h)),
-             Array(std::size_t(p.n * p.h))};
+  const Array whole(std::size_t(p.n * p.t * p.h)), one(std::size_t(p.n * p.h));
+  Result out{whole, one, one, whole, whole};
   for (Index n = 0; n < p.n; ++n) {
     Array h(std::size_t(p.h)), c(h), last(h);
-    for (Index j = 0; j < p.h; ++j) {
-      if (!p.h0.empty()) h[std::size_t(j)] = p.h0[std::size_t(n * p.h + j)];
-      if (!p.c0.empty()) c[std::size_t(j)] = p.c0[std::size_t(n * p.h + j)];
-    }
+    const Array zeros = h;
+    const auto start = [&](const Array& from, Array& to) {
+      if (!from.empty()) to.assign(from.begin() + n * p.h, from.begin() + (n + 1) * p.h);
+    };
+    start(p.h0, h);
+    start(p.c0, c);
     for (Index s = 0; s < p.t; ++s) {
       const Index time = p.go_backwards ? p.t - 1 - s : s;
-      const bool used = p.mask.empty() || p.mask[std::size_t(n * p.t + time)] != 0;
+      const bool used = (p.mask.empty() || p.mask[std::size_t(n * p.t + time)] != 0) &&
+                        (p.lengths.empty() || time < p.lengths[std::size_t(n)]);
+      if (!p.reset.empty() && p.reset[std::size_t(n * p.t + time)] != 0) {
+        last = h = c = zeros;
+        if (!p.resets_to_zeros) {
+          start(p.h0, h);
+          start(p.c0, c);
+        }
+      }
       if (used) {
         detail::step({p, n, time, h}, h, c);
         last = h;
@@ -120,6 +133,8 @@ inline Result forward(const Problem& p) {
       for (Index j = 0; j < p.h; ++j) {
         out.out[std::size_t((n * p.t + s) * p.h + j)] =
             used || !p.zero_output ? last[std::size_t(j)] : 0.0;
+        out.h_all[std::size_t((n * p.t + s) * p.h + j)] = h[std::size_t(j)];
+        out.c_all[std::size_t((n * p.t + s) * p.h + j)] = c[std::size_t(j)];
       }
     }
     for (Index j = 0; j < p.h; ++j) {

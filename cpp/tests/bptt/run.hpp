@@ -35,7 +35,7 @@ Array draw_factors(Index count, std::uint64_t seed) {
 }
 
 // bits: 1 mask, 2 initial state, 4 go_backwards, 8 shared and 16 per-gate dropout, 32 zero output,
-// 64 no bias.
+// 64 no bias, 128 resets, 256 resets to zeros, 512 lengths.
 template <class Cell>
 Problem make(Index n, Index t, Index f, Index h, int bits) {
   Problem p;
@@ -60,24 +60,46 @@ Problem make(Index n, Index t, Index f, Index h, int bits) {
   p.input_dropout = draw_factors(copies * n * f, 18);
   p.recurrent_dropout = draw_factors(copies * n * h, 19);
   p.zero_output = (bits & 32) != 0;
+  if ((bits & (128 | 256)) != 0) {
+    for (const double v : draw(n * t, 20, 1.0)) p.reset.push_back(v < -0.3);
+  }
+  p.resets_to_zeros = (bits & 256) != 0;
+  if ((bits & 512) != 0) {
+    for (const double v : draw(n, 26, 1.0)) p.lengths.push_back(Index((v + 1) / 2 * double(t + 1)));
+    p.lengths[0] = t;
+    p.lengths[std::size_t(n - 1)] = 0;
+  }
   return p;
 }
+
+/// Weights of the outputs in a scalar loss: the output, last states, states of every step.
+struct Loss {
+  Array out, h, c, h_all, c_all;
+
+  Loss(const Problem& p, bool sequences, std::uint64_t seed)
+      : out(draw(p.n * (sequences ? p.t : 1) * p.h, seed, 1.0)),
+        h(draw(p.n * p.h, seed + 1, 1.0)),
+        c(draw(p.n * p.h, seed + 2, 1.0)),
+        h_all(draw(p.n * p.t * p.h, seed + 3, 1.0)),
+        c_all(draw(p.n * p.t * p.h, seed + 4, 1.0)) {}
+};
 
 /// The library's run of a problem, with the gradients of sum(w . outputs).
 template <class T, class Cell>
 struct Run {
   using Values = std::vector<T>;
-  Values out, h, c, dx, dk, dr, db, dh0, dc0;
+  Values out, h, c, h_all, c_all, dx, dk, dr, db, dh0, dc0;
 
   static Values cast(const Array& a) { return Values(a.begin(), a.end()); }
 
-  Run(const Problem& p, const Array& w_out, const Array& w_h, const Array& w_c, bool sequences) {
+  Run(const Problem& p, const Loss& loss, bool sequences) {
     Values x = cast(p.x);
     const Values k = cast(p.kernel), r = cast(p.recurrent), b = cast(p.bias), h0 = cast(p.h0),
                  c0 = cast(p.c0), mi = cast(p.input_dropout), mr = cast(p.recurrent_dropout);
-    for (std::size_t i = 0; i < p.mask.size(); ++i) {  // padding holds NaN
-      for (Index j = 0; j < p.f && p.mask[i] == 0; ++j)
-        x[i * std::size_t(p.f) + std::size_t(j)] = T(NAN);
+    for (Index i = 0; i < p.n * p.t; ++i) {  // padding holds NaN
+      const bool masked = !p.mask.empty() && p.mask[std::size_t(i)] == 0;
+      if (!masked && (p.lengths.empty() || i % p.t < p.lengths[std::size_t(i / p.t)])) continue;
+      for (Index j = 0; j < p.f; ++j) x[std::size_t(i * p.f + j)] = T(NAN);
     }
     bptt::Inputs<T> in;
     in.dims = {p.n, p.t, p.f, p.h};
@@ -85,6 +107,9 @@ struct Run {
     in.h0 = h0.empty() ? nullptr : h0.data();
     in.c0 = c0.empty() ? nullptr : c0.data();
     in.mask = p.mask.empty() ? nullptr : p.mask.data();
+    in.reset = p.reset.empty() ? nullptr : p.reset.data();
+    in.lengths = p.lengths.empty() ? nullptr : p.lengths.data();
+    in.resets_to_zeros = p.resets_to_zeros;
     const auto factors = [&](const Values& m, Index width) {
       return bptt::Factors<T>{m.data(), int(Index(m.size()) / std::max<Index>(1, p.n * width)), p.n,
                               width};
@@ -102,25 +127,35 @@ struct Run {
 
     const Index step = sequences ? p.h : 0, row = sequences ? p.t * p.h : p.h;
     out.assign(std::size_t(p.n * row), T(0));
+    h_all.assign(std::size_t(p.n * p.t * p.h), T(NAN));
+    c_all = h_all;
     h.assign(std::size_t(p.n * p.h), T(0));
     c = h;
-    AlignedBuffer<T> slots(bptt::slots_size<T, Cell>(in.dims));
+    AlignedBuffer<T> slots(bptt::slots_size<T, Cell>(in));
     AlignedBuffer<T> cells(p.n * p.t * simd::padded<T>(p.h));
     Values states(std::size_t(p.n * p.t * p.h));
     bptt::Outputs<T> outputs;
     outputs.out = {out.data(), row, step};
     outputs.h_last = h.data();
     outputs.c_last = c.data();
+    outputs.h_all = {h_all.data(), p.t * p.h, p.h};
+    if (Cell::kStates == 2) outputs.c_all = {c_all.data(), p.t * p.h, p.h};
     bptt::forward<T, Cell>(in, fw, {}, outputs);
     const Values inference = out;
     outputs.saved = {
         slots.data(), Cell::kStates == 2 ? cells.data() : nullptr, {states.data(), p.t * p.h, p.h}};
-    if (sequences && p.mask.empty()) outputs.saved.h = outputs.out;
+    if (sequences) outputs.saved.h = outputs.out;
     bptt::forward<T, Cell>(in, fw, {}, outputs);
     CHECK(inference == out);
 
-    const Values wo = cast(w_out), wh = cast(w_h), wc = cast(w_c);
-    bptt::OutputGradients<T> arriving{{wo.data(), row, step}, wh.data(), wc.data()};
+    const Values wo = cast(loss.out), wh = cast(loss.h), wc = cast(loss.c), wha = cast(loss.h_all),
+                 wca = cast(loss.c_all);
+    bptt::OutputGradients<T> arriving;
+    arriving.out = {wo.data(), row, step};
+    arriving.h_last = wh.data();
+    arriving.c_last = wc.data();
+    arriving.h_all = {wha.data(), p.t * p.h, p.h};
+    arriving.c_all = {wca.data(), p.t * p.h, p.h};
     dx.assign(x.size(), T(0));
     dk.assign(k.size(), T(0));
     dr.assign(r.size(), T(0));
@@ -139,6 +174,7 @@ struct Run {
 template <class T, class Cell>
 void check_equal(const Run<T, Cell>& a, const Run<T, Cell>& b) {
   CHECK(a.out == b.out);
+  CHECK(a.h_all == b.h_all);
   CHECK(a.dx == b.dx);
   CHECK(a.dk == b.dk);
   CHECK(a.dr == b.dr);

@@ -186,6 +186,16 @@ TEST(steps_with_any_activation) {
   compare_cells<double>(3, 5, 19, fn);
 }
 
+TEST(large_steps_are_shared_among_threads) {
+  for (const int threads : {1, 2, 3}) {
+    ThreadPool::global().resize(threads);
+    compare(Layer<float, Lstm>(1, 300, 400));
+    compare(Layer<float, Gru>(2, 290, 390));
+    compare(Layer<double, GruResetAfter>(1, 410, 430));
+  }
+  ThreadPool::global().resize(1);
+}
+
 TEST(many_rows_over_weights_beyond_the_cache) { compare(Layer<double, SimpleRnn>(29, 3100, 11)); }
 
 TEST(weights_without_bias) {

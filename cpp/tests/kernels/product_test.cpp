@@ -105,20 +105,22 @@ TEST(rows_beside_do_not_change_a_row) {
   }
 }
 
-TEST(a_masked_row_may_hold_nan) {
-  std::vector<double> a{1, 2, NAN, NAN, 3, 4}, b{1, 1, 1}, c(2);
-  const std::uint8_t keep[3] = {1, 0, 1};
+TEST(rows_by_index_start_elsewhere_or_count_as_zeros) {
+  std::vector<double> a{1, 2, NAN, NAN, 3, 4}, start{5, 6}, b{1, 1, 10, 100}, c(2);
+  // Row 0, a row before all others, row 2, a row of nothing.
+  const std::int32_t outer[4] = {0, 0, 2, 1}, inner[4] = {0, -1, 0, -2};
   kernels::Rows<double> rows_a, rows_b;
   rows_a.base = a.data();
   rows_a.outer = 2;
-  rows_a.keep = keep;
-  rows_a.keep_outer = 1;
+  rows_a.outer_index = outer;
+  rows_a.inner_index = inner;
+  rows_a.start = start.data();
+  rows_a.start_outer = 2;
   rows_b.base = b.data();
   rows_b.outer = 1;
-  b[1] = 0;
-  kernels::outer_product(rows_a, 2, rows_b, kernels::Strip<double>{0, c.data(), 1}, 1, 3);
-  CHECK_EQ(c[0], 4.0);
-  CHECK_EQ(c[1], 6.0);
+  kernels::outer_product(rows_a, 2, rows_b, kernels::Strip<double>{0, c.data(), 1}, 1, 4);
+  CHECK_EQ(c[0], 1.0 + 5.0 + 30.0);
+  CHECK_EQ(c[1], 2.0 + 6.0 + 40.0);
 }
 
 }  // namespace

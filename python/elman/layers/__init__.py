@@ -14,6 +14,9 @@ from elman.layers.advanced_activations import ReLU as ReLU
 from elman.layers.advanced_activations import Softmax as Softmax
 from elman.layers.batch_normalization import BatchNormalization as BatchNormalization
 from elman.layers.bidirectional import Bidirectional as Bidirectional
+from elman.layers.conv import Conv1D as Conv1D
+from elman.layers.conv import Conv2D as Conv2D
+from elman.layers.conv import Conv3D as Conv3D
 from elman.layers.cudnn import CuDNNGRU as CuDNNGRU
 from elman.layers.cudnn import CuDNNLSTM as CuDNNLSTM
 from elman.layers.dense import Dense as Dense
@@ -22,6 +25,12 @@ from elman.layers.dropout import SpatialDropout1D as SpatialDropout1D
 from elman.layers.dropout import SpatialDropout2D as SpatialDropout2D
 from elman.layers.embedding import Embedding as Embedding
 from elman.layers.flatten import Flatten as Flatten
+from elman.layers.global_pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+from elman.layers.global_pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from elman.layers.global_pooling import GlobalAveragePooling3D as GlobalAveragePooling3D
+from elman.layers.global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
+from elman.layers.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from elman.layers.global_pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
 from elman.layers.gru import GRU as GRU
 from elman.layers.gru import GRUCell as GRUCell
 from elman.layers.input_layer import InputLayer as InputLayer
@@ -33,6 +42,16 @@ from elman.layers.lstm import LSTMCell as LSTMCell
 from elman.layers.masking import Masking as Masking
 from elman.layers.noise import GaussianDropout as GaussianDropout
 from elman.layers.noise import GaussianNoise as GaussianNoise
+from elman.layers.padding import Cropping1D as Cropping1D
+from elman.layers.padding import Cropping2D as Cropping2D
+from elman.layers.padding import ZeroPadding1D as ZeroPadding1D
+from elman.layers.padding import ZeroPadding2D as ZeroPadding2D
+from elman.layers.pooling import AveragePooling1D as AveragePooling1D
+from elman.layers.pooling import AveragePooling2D as AveragePooling2D
+from elman.layers.pooling import AveragePooling3D as AveragePooling3D
+from elman.layers.pooling import MaxPooling1D as MaxPooling1D
+from elman.layers.pooling import MaxPooling2D as MaxPooling2D
+from elman.layers.pooling import MaxPooling3D as MaxPooling3D
 from elman.layers.reshaping import Permute as Permute
 from elman.layers.reshaping import RepeatVector as RepeatVector
 from elman.layers.reshaping import Reshape as Reshape
@@ -41,6 +60,8 @@ from elman.layers.simple_rnn import SimpleRNN as SimpleRNN
 from elman.layers.simple_rnn import SimpleRNNCell as SimpleRNNCell
 from elman.layers.stacked_rnn_cells import StackedRNNCells as StackedRNNCells
 from elman.layers.time_distributed import TimeDistributed as TimeDistributed
+from elman.layers.up_sampling import UpSampling1D as UpSampling1D
+from elman.layers.up_sampling import UpSampling2D as UpSampling2D
 
 from elman._symbolic import Input as Input  # isort: skip - needs the layers above
 
@@ -51,8 +72,16 @@ __all__ = [
     "RNN",
     "Activation",
     "ActivityRegularization",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
     "BatchNormalization",
     "Bidirectional",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Cropping1D",
+    "Cropping2D",
     "CuDNNGRU",
     "CuDNNLSTM",
     "Dense",
@@ -62,6 +91,12 @@ __all__ = [
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "Input",
     "InputLayer",
     "LSTMCell",
@@ -70,6 +105,9 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
     "PReLU",
     "Permute",
     "ReLU",
@@ -83,6 +121,10 @@ __all__ = [
     "SpatialDropout2D",
     "StackedRNNCells",
     "TimeDistributed",
+    "UpSampling1D",
+    "UpSampling2D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
     "deserialize",
     "serialize",
 ]

@@ -29,6 +29,7 @@ class BuiltinCell(Layer):
     states_count: ClassVar[int] = 1
     _leaf = True
     _casts_integers = True
+    _runs_any_loop: ClassVar[bool] = True  # `_run` knows everything that a Loop may ask for
     # Options that the layer around the cell lists after its loop flags.
     _after_loop: ClassVar[tuple[str, ...]] = ()
 
@@ -280,14 +281,14 @@ class BuiltinCell(Layer):
             hint = "the last axis is the feature axis"
             self._fail("x", f"(N, {self._features})", shape, hint)
 
-    def _describe(self, x_shape: tuple[int, ...], training: bool) -> str | None:
+    def _describe(self, x_shape: tuple[int, ...], training: bool, **form: Any) -> str | None:
         if self._own_call:
             return None
         fused = self._fused()
         if fused is not None:
             drops = training and (0 < self.dropout < 1 or 0 < self.recurrent_dropout < 1)
             count = "one mask per gate" if self._mask_count() > 1 else "one mask for all gates"
-            text = fused.explain(x_shape, training, self.dtype)
+            text = fused.explain(x_shape, training, self.dtype, **form)
             return f"{text}; dropout in the kernel, {count}" if drops else text
         slow = [f for f in self._activations() if kernel_name(f) is None]
         names = ", ".join(getattr(f, "__name__", type(f).__name__) for f in slow)

@@ -19,15 +19,23 @@ Step = Callable[[Any, list[Any]], tuple[Any, list[Any]]]
 
 
 class Loop(NamedTuple):
-    """How a recurrent layer walks over time."""
+    """How a recurrent layer walks over time; in the order of `FusedCell.forward`."""
 
     return_sequences: bool = False
     go_backwards: bool = False
     zero_output_for_mask: bool = False
+    return_state_sequences: bool = False  # the states after every step follow the last ones
+    reset_mask: Any = None  # bool [N, T]: the row starts anew before that step ...
+    lengths: Any = None  # int64 [N]: steps from there on are skipped
+    reset_to_zeros: bool = False  # ... from zeros, not from the initial states
+
+    def is_plain(self) -> bool:
+        """Whether flags that every cell understands are all there is."""
+        return not self.return_state_sequences and self.reset_mask is None and self.lengths is None
 
 
 # All of them, by their flags: making one takes longer than finding one.
-LOOPS = {flags: Loop(*flags) for flags in itertools.product((False, True), repeat=3)}
+LOOPS = {flags: Loop(*flags) for flags in itertools.product((False, True), repeat=4)}
 
 
 def flatten(states: Any) -> list[Any]:
@@ -96,21 +104,32 @@ def step_loop(
     """Run `step(x_t, states) -> (output, new states)` over time.
 
     Shapes: x [N, T, ...], states [N, size], mask [N, T] bool or None -> output [N, size], or
-    [N, T, size] with return_sequences, and the last states. Where the mask is False a row keeps
-    its states and repeats its output (zeros before the first used step).
+    [N, T, size] with return_sequences, and the last states, then with return_state_sequences the
+    states after every step [N, T, size]. Where the mask is False a row keeps its states and
+    repeats its output (zeros before the first used step, also after a reset).
     """
     samples, length = x.shape[0], x.shape[1]
+    states = list(states)
     if length == 0:
         shape = (samples, 0, *output_size) if loop.return_sequences else (samples, *output_size)
-        return core.zeros(shape, x.dtype), list(states)
+        if loop.return_state_sequences:
+            states += [core.zeros((samples, 0, *s.shape[1:]), x.dtype) for s in states]
+        return core.zeros(shape, x.dtype), states
+    if loop.lengths is not None:
+        mask = lengths_mask(loop.lengths, length)
     if mask is not None:  # padding may hold NaN, which a product would carry into the gradients
         whole = core.reshape(mask, (samples, length) + (1,) * (x.ndim - 2))
         x = core.where(whole, x, 0.0)
     inputs = core.unstack(x, 1)
     used = None if mask is None else core.unstack(mask, 1)
-    states, outputs, previous = list(states), [], None
-    order = range(length - 1, -1, -1) if loop.go_backwards else range(length)
-    for t in order:
+    resets = None if loop.reset_mask is None else core.unstack(loop.reset_mask, 1)
+    start = [core.zeros_like(state) for state in states] if loop.reset_to_zeros else states
+    outputs, every, previous = [], [], None
+    for t in range(length - 1, -1, -1) if loop.go_backwards else range(length):
+        if resets is not None:
+            states = [_select(resets[t], a, b) for a, b in zip(start, states, strict=True)]
+            if previous is not None:
+                previous = _select(resets[t], core.zeros_like(previous), previous)
         output, new_states = step(inputs[t], states)
         if used is not None:
             zero = core.zeros_like(output)
@@ -122,7 +141,16 @@ def step_loop(
         states, previous = list(new_states), output
         if loop.return_sequences:
             outputs.append(output)
+        if loop.return_state_sequences:
+            every.append(states)
+    if loop.return_state_sequences:
+        states = [*states, *(core.stack(steps, 1) for steps in zip(*every, strict=True))]
     return (core.stack(outputs, 1) if loop.return_sequences else previous), states
+
+
+def lengths_mask(lengths: Any, length: int) -> Any:
+    """The mask [N, T] that lengths [N] stand for."""
+    return core.less(core.Tensor(np.arange(length)), core.expand_dims(lengths, 1))
 
 
 def checked_states(
@@ -162,18 +190,40 @@ def checked_states(
     return tensors
 
 
-def step_mask(mask: Any, x: Any, where: str) -> Any:
+def step_mask(mask: Any, x: Any, where: str, what: str = "mask") -> Any:
     """The mask of x as a bool tensor [N, T], or None; of a list for several inputs, the first.
 
     Raises:
         ValueError: a shape other than the first two axes of x.
     """
-    mask = as_mask(mask, where)
+    mask = as_mask(mask, where, what)
     if isinstance(mask, list):
         mask = mask[0]
     if mask is not None and tuple(mask.shape) != tuple(x.shape[:2]):
         expected, got = tuple(x.shape[:2]), tuple(mask.shape)
         raise ValueError(
-            f"[{where}] mask: expected {expected}, got {got}; one value per sample and time step"
+            f"[{where}] {what}: expected {expected}, got {got}; one value per sample and time step"
         )
     return mask
+
+
+def step_lengths(lengths: Any, x: Any, where: str) -> Any:
+    """The lengths of the rows of x as an int64 tensor [N].
+
+    Raises:
+        TypeError: something that is no array of numbers.
+        ValueError: no whole numbers, another shape than (N,), or values outside [0, T].
+    """
+    samples, length = tuple(x.shape[:2])
+    expected = f"({samples},) whole numbers from 0 to {length}"
+    tensor = named_tensor(lengths, None, where, "lengths")
+    hint = "one number of time steps per sample"
+    if tensor.dtype not in ("int32", "int64") or tuple(tensor.shape) != (samples,):
+        got = f"{tuple(tensor.shape)} {tensor.dtype}"
+        raise ValueError(fail_text(where, "lengths", expected, got, hint))
+    values = np.asarray(tensor)
+    if samples and not 0 <= values.min() <= values.max() <= length:
+        row = int(np.flatnonzero((values < 0) | (values > length))[0])
+        got = f"{values[row]} for sample {row}"
+        raise ValueError(fail_text(where, "lengths", expected, got, hint))
+    return tensor if tensor.dtype == "int64" else core.cast(tensor, "int64")

@@ -110,7 +110,8 @@ class Recurrent(RNN):
         return (
             self.built
             and own == (RNN.call, RNN._check_input, RNN._call_checked)
-            and not (self.stateful or self.unroll or cell.dropout or cell.recurrent_dropout)
+            and not (self.stateful or self.unroll or self.return_state_sequences)
+            and not (cell.dropout or cell.recurrent_dropout)
             and self.activity_regularizer is None
             and not (cell._own_call or cell._own_start)
             and cell._fused() is not None

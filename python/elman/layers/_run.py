@@ -9,7 +9,7 @@ from typing import Any
 from elman import _context
 from elman._backend import core
 from elman._errors import fail_text
-from elman._signatures import accepted, parameters_of
+from elman._signatures import accepted, parameters_of, takes_any_keyword
 from elman._tensors import as_tensor
 from elman.layers._loop import Loop, as_sizes, checked_states, flatten, step_loop
 
@@ -60,7 +60,7 @@ def run_cell(
 ) -> tuple[Any, list[Any]]:
     """Run a cell over x [N, T, F]; `states` None starts from the cell's initial state."""
     run = getattr(cell, "_run", None)
-    if run is not None:
+    if run is not None and (loop.is_plain() or getattr(cell, "_runs_any_loop", False)):
         done = run(x, states, mask, constants, training, loop)
         if done is not None:
             return done
@@ -135,10 +135,15 @@ def reset_masks(cell: Any) -> None:
             reset()
 
 
-def describe(cell: Any, x_shape: tuple[int, ...], training: bool) -> str:
-    """Which code runs the cell over a sequence of that shape, and why."""
+def describe(cell: Any, x_shape: tuple[int, ...], training: bool, **form: Any) -> str:
+    """Which code runs the cell over a sequence of that shape, and why.
+
+    `form` is what `FusedCell.explain` wants to know of the call besides.
+    """
     own = getattr(cell, "_describe", None)
-    text = own(x_shape, training) if own is not None else None
+    if own is not None and not takes_any_keyword(own):
+        form = {}
+    text = own(x_shape, training, **form) if own is not None else None
     if text is not None:
         return text
     steps = f"{x_shape[1]} steps of {type(cell).__name__}.call"

@@ -1,91 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TakesStates: calls with an initial state and constants, by place, by name, or in one list."""
+"""The states that a recurrent layer starts from, and carries between calls if it is stateful."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from elman._symbolic import is_symbolic
+from elman._backend import core
 from elman._tensors import is_array
-from elman.layers._loop import flatten
+from elman.layers._loop import checked_states, flatten
+from elman.layers._run import state_shapes, zero_states
 from elman.layers.layer import Layer
 
 
-class TakesStates(Layer):
-    """Base of layers whose `call` has `initial_state` and `constants`."""
+class CarriedStates(Layer):
+    """The part of RNN that knows states. A state is a value: a later call does not change it."""
 
-    _constants_count: int | None = None
+    cell: Any
+    _carried: list[Any] | None
+    _batch_fixed: bool
 
-    def _count_states(self) -> int:
-        """Number of states."""
-        raise TypeError(f"[{type(self).__name__}] _count_states() is not defined")
+    def get_initial_state(
+        self, inputs: Any = None, batch_size: int | None = None, dtype: str | None = None
+    ) -> list[Any]:
+        """The states that a call without initial_state starts from, for a batch of that size."""
+        if batch_size is None:
+            batch_size = inputs if isinstance(inputs, int) else inputs.shape[0]
+        where = f"{type(self).__name__}.get_initial_state"
+        return zero_states(self.cell, int(batch_size or 0), dtype or self.dtype, where)
 
-    def _takes_constants(self) -> bool:
-        """Whether there is a cell that takes constants."""
-        return False
+    def _zeros(self, batch: int) -> list[Any]:
+        return [core.zeros((batch, *shape), self.dtype) for shape in state_shapes(self.cell)]
 
-    def _cell_name(self) -> str:
-        """What an error calls the cell."""
-        return type(self).__name__
+    def _checked(self, states: Any, batch: int, method: str, what: str) -> list[Any]:
+        where = f"{type(self).__name__}.{method}"
+        return checked_states(states, state_shapes(self.cell), batch, self.dtype, where, what)
 
-    def _call_checked(self, inputs: Any, args: Any, kwargs: Any, mask: Any, training: Any) -> Any:
-        """`layer(x, initial_state, constants)`, or the states in one list with the input."""
-        names = ("initial_state", "constants")
-        if len(args) > len(names):
-            where = f"{type(self).__name__}.call"
-            raise TypeError(
-                f"[{where}] expected x, initial_state and constants, got {1 + len(args)}"
-            )
-        kwargs.update(zip(names, args, strict=False))
-        initial_state, constants = (kwargs.pop(name, None) for name in names)
-        if isinstance(inputs, (list, tuple)) and any(map(_is_input, inputs)):
-            inputs, initial_state, constants = self._split(list(inputs), initial_state, constants)
-        if initial_state is not None or constants is not None:
-            self._check_mixture(inputs, initial_state, constants)
-        if constants is not None:
-            kwargs["constants"] = self._checked_constants(constants)
-        if initial_state is not None:
-            kwargs["initial_state"] = initial_state
-        return super()._call_checked(inputs, (), kwargs, mask, training)
+    def _continued(self, shape: Sequence[int]) -> list[Any]:
+        """The carried states for an input of that shape; zeros at first."""
+        carried, batch = self._carried, shape[0]
+        if carried is None or (carried[0].shape[0] != batch and not self._batch_fixed):
+            return self._zeros(batch)
+        if carried[0].shape[0] != batch:
+            hint = "a stateful layer keeps its batch size until reset_states()"
+            self._fail("x", str((carried[0].shape[0], *shape[1:])), shape, hint)
+        return carried
 
-    def _checked_constants(self, constants: Any) -> list[Any]:
-        constants = list(constants) if isinstance(constants, (list, tuple)) else [constants]
-        self._constants_count = len(constants)
-        if not self._takes_constants():
-            where, name = f"{type(self).__name__}.call", self._cell_name()
+    @property
+    def states(self) -> list[Any]:
+        """The carried states of a stateful layer, [N, size] each; None for each before that."""
+        if self._carried is None:
+            return [None] * len(state_shapes(self.cell))
+        return list(self._carried)
+
+    @states.setter
+    def states(self, states: Any) -> None:
+        self.reset_states(states)
+
+    def reset_states(self, states: Any = None) -> None:
+        """Set the carried states: to zeros, or to arrays [N, size], one per state.
+
+        After a reset to zeros the batch size may change.
+
+        Raises:
+            AttributeError: the layer is not stateful.
+            ValueError: the batch size is not known yet, or states do not fit.
+        """
+        if not self.stateful:
+            super().reset_states()
+        method = "reset_states"
+        batch = None if self._carried is None else self._carried[0].shape[0]
+        if batch is None:
+            batch = self.batch_input_shape[0] if self.batch_input_shape else None
+        if batch is None:
+            first: Any = next(iter(flatten(states)), None)
+            batch = first.shape[0] if is_array(first) and first.ndim else None
+        if batch is None:
+            where = f"{type(self).__name__}.{method}"
             raise ValueError(
-                f"[{where}] constants: expected a cell whose call takes constants, "
-                f"got {name} without that parameter"
+                f"[{where}] the batch size is not known yet; give batch_input_shape, or call the "
+                "layer first"
             )
-        return constants
-
-    def _split(self, parts: list[Any], initial_state: Any, constants: Any) -> tuple[Any, ...]:
-        """[x, state, ..., constant, ...] taken apart; keyword arguments go first."""
-        inputs, rest = parts[0], parts[1:]
-        count = self._count_states()
-        if self._constants_count is not None and constants is None and rest:
-            count = max(0, len(rest) - self._constants_count)
-        if initial_state is None and rest:
-            initial_state, rest = rest[:count] or None, rest[count:]
-        if constants is None and rest:
-            constants, rest = rest, []
-        if rest:
-            where = f"{type(self).__name__}.call"
-            raise ValueError(
-                f"[{where}] inputs: expected x and at most {count} states, got a list of "
-                f"{len(parts)}; give the states there or as initial_state, not both"
-            )
-        return inputs, initial_state, constants
-
-    def _check_mixture(self, inputs: Any, initial_state: Any, constants: Any) -> None:
-        extras = flatten([initial_state, constants])
-        kinds = {is_symbolic(item) for item in [inputs, *extras] if item is not None}
-        if len(kinds) > 1:
-            raise ValueError(
-                f"[{type(self).__name__}.call] initial_state and constants: expected all of them "
-                "symbolic like the input, or none, got a mixture of symbolic tensors and arrays"
-            )
-
-
-def _is_input(item: Any) -> bool:
-    return is_array(item) or is_symbolic(item)
+        if states is None:
+            self._carried, self._batch_fixed = self._zeros(batch), False
+            return
+        self._carried = self._checked(states, batch, method, "states")
+        self._batch_fixed = True

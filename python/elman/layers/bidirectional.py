@@ -8,10 +8,10 @@ from typing import Any
 
 from elman._backend import core
 from elman._errors import fail_text
+from elman.layers._call_states import TakesStates
 from elman.layers._loop import flatten
 from elman.layers._options import Option, declared, named
 from elman.layers._serialize import serialize
-from elman.layers._states import TakesStates
 from elman.layers._wrapper import Wrapper, check_layer
 
 _FLAGS = ("return_sequences", "return_state", "stateful")
@@ -42,7 +42,8 @@ class Bidirectional(Wrapper, TakesStates):
 
     Both are made from `layer`; `backward_layer` takes the place of the second. With
     return_sequences the backward outputs are put back into the order of time, and masked steps
-    output zeros. A masked step changes no state in either direction, wherever it is.
+    output zeros. A masked step changes no state in either direction, wherever it is; `lengths` [N]
+    are understood as by the layer inside.
 
     Shapes: x [N, T, F], mask [N, T] -> [N, 2H] or [N, T, 2H] for 'concat', [N, H] or [N, T, H] for
     'sum', 'mul' and 'ave', a list of both outputs for None. With return_state a list: the output
@@ -103,6 +104,10 @@ class Bidirectional(Wrapper, TakesStates):
             if getattr(one, flag) != getattr(other, flag):
                 got = f"{flag}={getattr(other, flag)}"
                 raise ValueError(fail_text(name, "backward_layer", "the flags of layer", got))
+            if getattr(one, "return_state_sequences", False):
+                hint = "the states of both directions at a step belong to different parts of x"
+                got = "return_state_sequences=True"
+                raise ValueError(fail_text(name, "layer", "outputs and last states", got, hint))
 
     def _inner(self) -> list[Any]:
         return [self.forward_layer, self.backward_layer]
@@ -169,9 +174,12 @@ class Bidirectional(Wrapper, TakesStates):
         mask: Any = None,
         initial_state: Any = None,
         constants: Any = None,
+        lengths: Any = None,
     ) -> Any:
         """Both layers and what merge_mode makes of their outputs."""
-        extras: dict[str, Any] = {} if constants is None else {"constants": constants}
+        extras = {"constants": constants, "lengths": lengths}
+        extras = {name: value for name, value in extras.items() if value is not None}
+        mask = mask if lengths is None else None  # they are more than a mask that came with x
         halves = self._halves(initial_state, "call", "initial_state")
         results = [
             layer(inputs, mask=mask, **extras, **({} if half is None else {"initial_state": half}))

@@ -40,8 +40,9 @@ class _CuDNNCell(BuiltinCell):
         )
         return kernel, recurrent, bias
 
-    def _describe(self, x_shape: tuple[int, ...], training: bool) -> str | None:
-        return f"{super()._describe(x_shape, training)}; weights converted from the CuDNN layout"
+    def _describe(self, x_shape: tuple[int, ...], training: bool, **form: Any) -> str | None:
+        text = super()._describe(x_shape, training, **form)
+        return f"{text}; weights converted from the CuDNN layout"
 
 
 class _CuDNNGRUCell(_CuDNNCell):
@@ -112,16 +113,18 @@ class CuDNN(Recurrent):
         training: Any = None,
         initial_state: Any = None,
         constants: Any = None,
+        reset_mask: Any = None,
+        lengths: Any = None,
     ) -> Any:
         """The computation on tensors."""
-        if mask is not None:
-            name = type(self).__name__
+        if mask is not None or lengths is not None:
+            name, what = type(self).__name__, "lengths" if mask is None else "mask"
             plain = name.removeprefix("CuDNN")
             raise ValueError(
-                f"[{name}.call] mask: not supported; {plain} takes masks, and its set_weights "
+                f"[{name}.call] {what}: not supported; {plain} takes masks and, by set_weights, "
                 f"the weights of this layer (layer {self.name!r})"
             )
-        return super().call(inputs, None, training, initial_state, constants)
+        return super().call(inputs, None, training, initial_state, constants, reset_mask)
 
     _leaf = True
 

@@ -106,8 +106,8 @@ class Embedding(Layer):
             self._out_of_range(f"{ids[first]} at {first}")
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """ids != 0 with mask_zero, else None."""
-        return core.not_equal(inputs, 0) if self.mask_zero else None
+        """ids != 0 with mask_zero, else the mask of the ids, if they have one."""
+        return core.not_equal(inputs, 0) if self.mask_zero else mask
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape, filled up from input_length, with output_dim appended."""

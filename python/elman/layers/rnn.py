@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from elman._backend import core
-from elman._tensors import Tensor, is_array
+from elman._tensors import Tensor
 from elman.layers import _checks
-from elman.layers._loop import LOOPS, checked_states, flatten, step_mask
+from elman.layers._call_states import TakesStates
+from elman.layers._loop import LOOPS, step_lengths, step_mask
 from elman.layers._options import REQUIRED, Option, named
 from elman.layers._run import (
     check_cell,
@@ -18,10 +21,9 @@ from elman.layers._run import (
     run_cell,
     state_shapes,
     takes_constants,
-    zero_states,
 )
 from elman.layers._serialize import deserialize, serialize
-from elman.layers._states import TakesStates
+from elman.layers._states import CarriedStates
 from elman.layers.layer import BASE_KEYWORDS, Layer, Shape
 
 RECURRENT_KEYWORDS = {
@@ -44,20 +46,29 @@ def _check_cell(where: str, name: str, cell: Any) -> Any:
     return check_cell(where, name, cell)
 
 
-class RNN(TakesStates):
+class RNN(TakesStates, CarriedStates):
     """A cell over a sequence.
 
     A cell has `call(inputs, states)`, returning the output and the list of new states, and
     `state_size`; `call` may also take `constants` and `training`. A list of cells is a stack.
 
     Shapes: x [N, T, F], mask [N, T] (True: use the step) -> [N, H], or [N, T, H] with
-    return_sequences; with return_state a list [output, state, ...], each state [N, size].
+    return_sequences; with return_state a list [output, state, ...], each state [N, size]; with
+    return_state_sequences the states after every step follow, each [N, T, size].
+
+    `layer(x, lengths=n)` with n [N] reads the first n steps of a row, like a mask that is True
+    there. `layer(x, reset_mask=r)` with r [N, T] starts a row anew before every step where r is
+    True, from initial_state, or from zeros: what separate calls on the pieces between two resets
+    would give. A stateful layer without initial_state carries its states into the first piece
+    alone, all others start from zeros.
 
     Errors: TypeError without a cell; ValueError for an object that is no cell, an input that is
-    not [N, T, F], or states that do not fit.
+    not [N, T, F], or states, masks or lengths that do not fit.
 
-    Source: Keras `RNN`. A masked step keeps the states and repeats the output; before the first
-    used step the output is zero.
+    Source: Keras `RNN`; lengths, reset_mask and return_state_sequences are not Keras'. A masked
+    step keeps the states and repeats the output; the output is zero before a row's first used
+    step, and after a reset before the next one. Steps are in the order of processing in what is
+    returned, by input time in masks.
 
     Example:
         >>> import elman, numpy as np
@@ -82,6 +93,10 @@ class RNN(TakesStates):
     unroll = _checks.boolean(False, "accepted; gives the same numbers, and needs a known T")
     zero_output_for_mask = _checks.boolean(
         False, "whether a masked step outputs zeros, not the output before it", keyword=True
+    )
+
+    return_state_sequences = _checks.boolean(
+        False, "whether to return the states after every step as well", keyword=True
     )
 
     def _setup(self) -> None:
@@ -154,19 +169,20 @@ class RNN(TakesStates):
             self._check_static(shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """(N, T, H) or (N, H); a list with the shapes of the states for return_state."""
+        """(N, T, H) or (N, H); a list with the shapes of the states that are returned."""
         batch, length = _first(input_shape)[:2]
-        size = output_shape(self.cell)
+        size, states = output_shape(self.cell), state_shapes(self.cell)
         out: Shape = (batch, length, *size) if self.return_sequences else (batch, *size)
-        if not self.return_state:
-            return out
-        return [out, *((batch, *state) for state in state_shapes(self.cell))]
+        last = [(batch, *state) for state in states] if self.return_state else []
+        every = [(batch, length, *state) for state in states] if self.return_state_sequences else []
+        return [out, *last, *every] if last or every else out
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The input's mask with return_sequences, else None; states have none."""
         mask = mask[0] if isinstance(mask, list) else mask
         mask = mask if self.return_sequences else None
-        return [mask, *[None] * len(state_shapes(self.cell))] if self.return_state else mask
+        times = self.return_state + self.return_state_sequences
+        return [mask, *[None] * (times * len(state_shapes(self.cell)))] if times else mask
 
     # -- calling --------------------------------------------------------------------------------
 
@@ -186,10 +202,21 @@ class RNN(TakesStates):
         training: Any = None,
         initial_state: Any = None,
         constants: Any = None,
+        reset_mask: Any = None,
+        lengths: Any = None,
     ) -> Any:
         """The computation on tensors."""
+        where = f"{type(self).__name__}.call"
+        flags = self.return_sequences, self.go_backwards, self.zero_output_for_mask
+        loop = LOOPS[(*flags, self.return_state_sequences)]
+        if lengths is not None:  # they are more than a mask that came with x
+            loop, mask = loop._replace(lengths=step_lengths(lengths, inputs, where)), None
         if mask is not None:
-            mask = step_mask(mask, inputs, f"{type(self).__name__}.call")
+            mask = step_mask(mask, inputs, where)
+        if reset_mask is not None:
+            resets, zeros = step_mask(reset_mask, inputs, where, "reset_mask"), self.stateful
+            zeros = zeros and initial_state is None
+            loop = loop._replace(reset_mask=resets, reset_to_zeros=zeros)
         if constants is not None:
             constants = [self._cast(constant) for constant in constants]
         states = None
@@ -197,18 +224,37 @@ class RNN(TakesStates):
             states = self._checked(initial_state, inputs.shape[0], "call", "initial_state")
         elif self.stateful:
             states = self._continued(inputs.shape)
-        loop = LOOPS[self.return_sequences, self.go_backwards, self.zero_output_for_mask]
         output, states = run_cell(self.cell, inputs, states, mask, constants, bool(training), loop)
+        count = len(state_shapes(self.cell))
         if self.stateful:
-            self._carried = [core.stop_gradient(state) for state in states]
+            self._carried = [core.stop_gradient(state) for state in states[:count]]
             self._batch_fixed = True
-        return [output, *states] if self.return_state else output
+        returned = states if self.return_state else states[count:]
+        return [output, *returned] if returned else output
 
-    def explain(self, x: Any, training: bool = False) -> str:
-        """Which kernel and instruction set run this layer on x (an array or a shape), and why."""
+    def explain(
+        self,
+        x: Any,
+        training: bool = False,
+        mask: Any = None,
+        reset_mask: Any = None,
+        lengths: Any = None,
+    ) -> str:
+        """Which kernel and instruction set run this layer on x (an array or a shape), and why.
+
+        mask, reset_mask and lengths as in a call; or True where there is one of them.
+        """
         shape = tuple(x.shape) if hasattr(x, "shape") else tuple(x)
         self._check_rank(shape, "explain")
-        text = describe(self.cell, shape, training).replace("\n", "\n  ")
+        given = [part for part in (mask, reset_mask, lengths) if part is not None]
+        form: dict[str, Any] = {"return_sequences": self.return_sequences}
+        form["scheduled"] = bool(given)
+        counted = mask if lengths is None else lengths
+        if given and counted is None:
+            form["used_steps"] = shape[0] * shape[1]
+        elif given and counted is not True:
+            form["used_steps"] = int(np.asarray(counted).astype(np.int64).sum())
+        text = describe(self.cell, shape, training, **form).replace("\n", "\n  ")
         where = f"{shape} {self.dtype}, {core.config()['isa']}"
         return f"{type(self).__name__} {self.name!r} on {where}: {text}"
 
@@ -237,75 +283,6 @@ class RNN(TakesStates):
     def _adapted(self, where: str, values: list[Any]) -> list[Any]:
         adapted = getattr(self.cell, "_adapted", None)
         return values if adapted is None else adapted(where, values)
-
-    # -- states ---------------------------------------------------------------------------------
-
-    def get_initial_state(
-        self, inputs: Any = None, batch_size: int | None = None, dtype: str | None = None
-    ) -> list[Any]:
-        """The states that a call without initial_state starts from, for a batch of that size."""
-        if batch_size is None:
-            batch_size = inputs if isinstance(inputs, int) else inputs.shape[0]
-        where = f"{type(self).__name__}.get_initial_state"
-        return zero_states(self.cell, int(batch_size or 0), dtype or self.dtype, where)
-
-    def _zeros(self, batch: int) -> list[Any]:
-        return [core.zeros((batch, *shape), self.dtype) for shape in state_shapes(self.cell)]
-
-    def _checked(self, states: Any, batch: int, method: str, what: str) -> list[Any]:
-        where = f"{type(self).__name__}.{method}"
-        return checked_states(states, state_shapes(self.cell), batch, self.dtype, where, what)
-
-    def _continued(self, shape: Sequence[int]) -> list[Any]:
-        """The carried states for an input of that shape; zeros at first."""
-        carried, batch = self._carried, shape[0]
-        if carried is None or (carried[0].shape[0] != batch and not self._batch_fixed):
-            return self._zeros(batch)
-        if carried[0].shape[0] != batch:
-            hint = "a stateful layer keeps its batch size until reset_states()"
-            self._fail("x", str((carried[0].shape[0], *shape[1:])), shape, hint)
-        return carried
-
-    @property
-    def states(self) -> list[Any]:
-        """The carried states of a stateful layer, [N, size] each; None for each before that."""
-        if self._carried is None:
-            return [None] * len(state_shapes(self.cell))
-        return list(self._carried)
-
-    @states.setter
-    def states(self, states: Any) -> None:
-        self.reset_states(states)
-
-    def reset_states(self, states: Any = None) -> None:
-        """Set the carried states: to zeros, or to arrays [N, size], one per state.
-
-        After a reset to zeros the batch size may change.
-
-        Raises:
-            AttributeError: the layer is not stateful.
-            ValueError: the batch size is not known yet, or states do not fit.
-        """
-        if not self.stateful:
-            super().reset_states()
-        method = "reset_states"
-        batch = None if self._carried is None else self._carried[0].shape[0]
-        if batch is None:
-            batch = self.batch_input_shape[0] if self.batch_input_shape else None
-        if batch is None:
-            first: Any = next(iter(flatten(states)), None)
-            batch = first.shape[0] if is_array(first) and first.ndim else None
-        if batch is None:
-            where = f"{type(self).__name__}.{method}"
-            raise ValueError(
-                f"[{where}] the batch size is not known yet; give batch_input_shape, or call the "
-                "layer first"
-            )
-        if states is None:
-            self._carried, self._batch_fixed = self._zeros(batch), False
-            return
-        self._carried = self._checked(states, batch, method, "states")
-        self._batch_fixed = True
 
     # -- configuration --------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 from elman._backend import core
 from elman._signatures import accepted
 from elman.layers import _checks
-from elman.layers._loop import Loop, flatten
+from elman.layers._loop import Loop, flatten, lengths_mask
 from elman.layers._options import REQUIRED, Option
 from elman.layers._run import (
     check_cell,
@@ -52,6 +52,7 @@ class StackedRNNCells(Layer):
     """
 
     _casts_integers = True
+    _runs_any_loop = True
 
     cells = Option(
         REQUIRED, _check_cells, lambda cells: [serialize(cell) for cell in cells], doc="the cells"
@@ -157,24 +158,28 @@ class StackedRNNCells(Layer):
         if states is None and cls.get_initial_state is not StackedRNNCells.get_initial_state:
             states = zero_states(self, x.shape[0], x.dtype, cls.__name__)
         per_cell, last = self._per_cell(states), len(self.cells) - 1
-        new_states = []
+        lasts, sequences = [], []
         for index, (cell, own) in enumerate(zip(self.cells, per_cell, strict=True)):
-            own_loop = Loop(True, loop.go_backwards) if index < last else loop
+            own_loop = loop
+            if index < last:
+                own_loop = loop._replace(return_sequences=True, zero_output_for_mask=False)
             given = constants if takes_constants(cell) else None
+            length = x.shape[1]
             x, new = run_cell(cell, x, own, mask, given, training, own_loop)
-            new_states.append(list(new))
+            count = len(state_shapes(cell))
+            lasts.append(list(new[:count]))
+            sequences.append(list(new[count:]))
             if index == 0 and loop.go_backwards and last:
-                # The first output is in the order of processing: the rest reads it forwards.
-                loop = loop._replace(go_backwards=False)
-                mask = None if mask is None else core.reverse(mask, 1)
-        return x, self._flat(new_states)
+                mask, loop = _forwards(mask, loop, length)
+        return x, self._flat(lasts) + self._flat(sequences)
 
-    def _describe(self, x_shape: tuple[int, ...], training: bool) -> str | None:
+    def _describe(self, x_shape: tuple[int, ...], training: bool, **form: Any) -> str | None:
         if type(self).call is not StackedRNNCells.call:
             return None
-        texts, shape = [], x_shape
+        texts, shape, last = [], x_shape, self.cells[-1]
         for cell in self.cells:
-            text = describe(cell, shape, training).replace("\n", "\n    ")
+            own = form if cell is last else {**form, "return_sequences": True}
+            text = describe(cell, shape, training, **own).replace("\n", "\n    ")
             texts.append(f"{type(cell).__name__}: {text}")
             shape = (*x_shape[:2], *output_shape(cell))
         return "cell after cell over the sequence\n  " + "\n  ".join(texts)
@@ -199,3 +204,11 @@ class StackedRNNCells(Layer):
             for cell in config["cells"]
         ]
         return super().from_config({**config, "cells": cells}, custom_objects)
+
+
+def _forwards(mask: Any, loop: Loop, length: int) -> tuple[Any, Loop]:
+    """What the cells after the first one see: its outputs are in the order of processing."""
+    if loop.lengths is not None:
+        mask = lengths_mask(loop.lengths, length)
+    mask, resets = (m if m is None else core.reverse(m, 1) for m in (mask, loop.reset_mask))
+    return mask, loop._replace(go_backwards=False, reset_mask=resets, lengths=None)

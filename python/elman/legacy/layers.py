@@ -14,8 +14,16 @@ from elman.layers import ELU as ELU
 from elman.layers import RNN as RNN
 from elman.layers import Activation as Activation
 from elman.layers import ActivityRegularization as ActivityRegularization
+from elman.layers import AveragePooling1D as AveragePooling1D
+from elman.layers import AveragePooling2D as AveragePooling2D
+from elman.layers import AveragePooling3D as AveragePooling3D
 from elman.layers import BatchNormalization as BatchNormalization
 from elman.layers import Bidirectional as Bidirectional
+from elman.layers import Conv1D as Conv1D
+from elman.layers import Conv2D as Conv2D
+from elman.layers import Conv3D as Conv3D
+from elman.layers import Cropping1D as Cropping1D
+from elman.layers import Cropping2D as Cropping2D
 from elman.layers import CuDNNGRU as CuDNNGRU
 from elman.layers import CuDNNLSTM as CuDNNLSTM
 from elman.layers import Dense as Dense
@@ -24,6 +32,12 @@ from elman.layers import Embedding as Embedding
 from elman.layers import Flatten as Flatten
 from elman.layers import GaussianDropout as GaussianDropout
 from elman.layers import GaussianNoise as GaussianNoise
+from elman.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
+from elman.layers import GlobalAveragePooling2D as GlobalAveragePooling2D
+from elman.layers import GlobalAveragePooling3D as GlobalAveragePooling3D
+from elman.layers import GlobalMaxPooling1D as GlobalMaxPooling1D
+from elman.layers import GlobalMaxPooling2D as GlobalMaxPooling2D
+from elman.layers import GlobalMaxPooling3D as GlobalMaxPooling3D
 from elman.layers import Input as Input
 from elman.layers import InputLayer as InputLayer
 from elman.layers import Lambda as Lambda
@@ -31,6 +45,9 @@ from elman.layers import Layer as Layer
 from elman.layers import LayerNormalization as LayerNormalization
 from elman.layers import LeakyReLU as LeakyReLU
 from elman.layers import Masking as Masking
+from elman.layers import MaxPooling1D as MaxPooling1D
+from elman.layers import MaxPooling2D as MaxPooling2D
+from elman.layers import MaxPooling3D as MaxPooling3D
 from elman.layers import Permute as Permute
 from elman.layers import PReLU as PReLU
 from elman.layers import Recurrent as Recurrent
@@ -44,6 +61,10 @@ from elman.layers import SpatialDropout1D as SpatialDropout1D
 from elman.layers import SpatialDropout2D as SpatialDropout2D
 from elman.layers import StackedRNNCells as StackedRNNCells
 from elman.layers import TimeDistributed as TimeDistributed
+from elman.layers import UpSampling1D as UpSampling1D
+from elman.layers import UpSampling2D as UpSampling2D
+from elman.layers import ZeroPadding1D as ZeroPadding1D
+from elman.layers import ZeroPadding2D as ZeroPadding2D
 from elman.layers import deserialize as deserialize
 from elman.layers import serialize as serialize
 from elman.layers._options import Option
@@ -83,8 +104,16 @@ __all__ = [
     "RNN",
     "Activation",
     "ActivityRegularization",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
     "BatchNormalization",
     "Bidirectional",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Cropping1D",
+    "Cropping2D",
     "CuDNNGRU",
     "CuDNNLSTM",
     "Dense",
@@ -94,6 +123,12 @@ __all__ = [
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "Input",
     "InputLayer",
     "LSTMCell",
@@ -102,6 +137,9 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
     "PReLU",
     "Permute",
     "ReLU",
@@ -115,6 +153,10 @@ __all__ = [
     "SpatialDropout2D",
     "StackedRNNCells",
     "TimeDistributed",
+    "UpSampling1D",
+    "UpSampling2D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
     "deserialize",
     "serialize",
 ]

@@ -20,6 +20,7 @@ from elman.gradient import flatten, map_structure
 
 # Libraries whose arrays live in files: they are read batch by batch.
 _LAZY = ("h5py", "zarr")
+_RAGGED = "sequences of different lengths: give a list of arrays, or use utils.pad_sequences"
 
 
 class Batch(NamedTuple):
@@ -69,12 +70,11 @@ def _as_array(where: str, what: str, value: Any) -> np.ndarray:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
         ragged = "inhomogeneous" in str(error)
-        hint = "sequences of different lengths: use utils.pad_sequences" if ragged else str(error)
+        hint = _RAGGED if ragged else str(error)
         got = f"a {type(value).__name__}"
         raise ValueError(fail_text(where, what, "an array of numbers", got, hint)) from None
     if array.dtype.kind not in "fiub":
-        hint = "sequences of different lengths: use utils.pad_sequences"
-        hint = hint if array.dtype.kind == "O" else ""
+        hint = _RAGGED if array.dtype.kind == "O" else ""
         got = f"dtype {array.dtype}"
         raise ValueError(fail_text(where, what, "an array of numbers", got, hint))
     if array.ndim == 0:
@@ -143,7 +143,7 @@ class ArrayData:
             raise ValueError(fail_text(where, "validation_split", expected, fraction))
         parts = []
         for first, last in ((0, border), (border, self.samples)):
-            part = object.__new__(ArrayData)
+            part = object.__new__(type(self))
             part.__dict__.update(self.__dict__)
             part.first, part.last = first, last
             parts.append(part)

@@ -16,6 +16,7 @@ from elman.callbacks.progress import Progress
 from elman.gradient import flatten, map_structure
 from elman.models import step
 from elman.models.interrupt import StepGuard
+from elman.models.ragged import RaggedData
 
 # Seconds before `predict` shows a bar at all.
 _PATIENCE = 1.0
@@ -172,7 +173,7 @@ def predict(model: Any, data: Any, callbacks: Any, verbose: int) -> Any:
     wants_batches = bool(hooks.wants_batches["predict"])
     shows = verbose and data.steps != 1
     progress = Progress("Predict", data.steps, False, True, _PATIENCE) if shows else None
-    collected = _Collected(data.rows)
+    collected = data.collected() if isinstance(data, RaggedData) else _Collected(data.rows)
     number = 0
     try:
         for batch in data.epoch():

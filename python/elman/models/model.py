@@ -9,6 +9,7 @@ from typing import Any
 
 from elman import saving
 from elman._errors import fail_text, unknown_text
+from elman._tensors import Tensor, mask_of, with_mask
 from elman.layers._infer import infer_output_shape
 from elman.layers.layer import Layer
 from elman.models.structure import Structure
@@ -96,7 +97,8 @@ class Model(Training, Layer):
             types = {getattr(layer, "dtype", None) for layer in self.layers}
             if types == {"float64"}:
                 self.dtype = "float64"
-        return super()._cast(x)
+        cast = super()._cast(x)
+        return with_mask(cast, mask_of(x), x) if isinstance(x, Tensor) else cast
 
     def _attach_mask(self, output: Any, x: Any, mask: Any) -> Any:
         """The layers inside have already given the output its mask."""

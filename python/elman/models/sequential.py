@@ -39,6 +39,7 @@ class Sequential(Model):
     """
 
     _one_input = True
+    _is_chain = True
 
     def __init__(
         self, layers: Iterable[Any] | None = None, name: str | None = None, **kwargs: Any

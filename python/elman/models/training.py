@@ -20,6 +20,7 @@ from elman.models.data import (
     make_data,
     standardize,
 )
+from elman.models.ragged import RaggedData, is_ragged
 
 _BATCH_SIZE = 32
 
@@ -29,6 +30,8 @@ class Training(Compiled):
 
     #: True when the model has one input and one output, so that a list of arrays is stacked
     _one_input: bool = False
+    #: True when the model is its layers one after the other
+    _is_chain: bool = False
 
     # -- data -----------------------------------------------------------------------------------
 
@@ -48,6 +51,8 @@ class Training(Compiled):
         shuffle: bool | str = False,
         steps: int | None = None,
     ) -> Any:
+        if self._is_list(x):
+            return self._ragged(where, x, y, sample_weight, batch_size, shuffle, steps)
         return make_data(
             self._where(where),
             x,
@@ -60,6 +65,30 @@ class Training(Compiled):
             steps,
         )
 
+    def _is_list(self, x: Any) -> bool:
+        """Whether x is a list of sequences, and not the array that a list may stand for."""
+        shape = self.__dict__.get("_input_shape")
+        return is_ragged(x, self._one_input, len(shape) if isinstance(shape, tuple) else None)
+
+    def _ragged(
+        self,
+        where: str,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        batch_size: int | None,
+        shuffle: bool | str = False,
+        steps: int | None = None,
+    ) -> RaggedData:
+        """Batches of a list of sequences."""
+        if steps is not None:
+            got, hint = steps, "a list of sequences has its own number of batches"
+            raise ValueError(fail_text(self._where(where), "steps", "None", got, hint))
+        size = self._default_batch_size() if batch_size is None else batch_size
+        ordered = where == "fit"
+        parts = (x, y, sample_weight, size, shuffle)
+        return RaggedData(self, self._where(where), *parts, ordered=ordered)
+
     def _check_whole_batches(self, where: str, data: Any) -> None:
         """A stateful model carries one state per sample of a batch: all batches are full."""
         if isinstance(data, StreamData) or not self.structure.stateful:
@@ -71,6 +100,8 @@ class Training(Compiled):
 
     def _single(self, where: str, x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
         """One batch from the arguments of an `_on_batch` method."""
+        if self._is_list(x):
+            return self._ragged(where, x, y, sample_weight, len(x)).all_rows()
         parts = [
             standardize(self._where(where), what, value, self._one_input)
             for what, value in (("x", x), ("y", y), ("sample_weight", sample_weight))
@@ -108,8 +139,10 @@ class Training(Compiled):
 
         Args:
             x: array (N, ...), list or dict of arrays; or a generator, an iterable or a `Sequence`
-                of batches (x, y) or (x, y, sample_weight).
-            y: targets, as many samples as x.
+                of batches (x, y) or (x, y, sample_weight). For a model with one input also a list
+                of N sequences (T_i, ...) of different lengths: similar ones share a batch, padding
+                is masked.
+            y: targets, as many samples as x; a list of (T_i, ...) for targets per step of a list.
             batch_size: 32 by default, the fixed batch size of a stateful model.
             epochs: number of the last epoch, counted from one.
             verbose: 0 nothing, 1 or 'auto' a progress bar (a line per epoch when the output is not
@@ -215,7 +248,8 @@ class Training(Compiled):
         """The outputs for all samples, as numpy arrays.
 
         Args:
-            x: array (N, ...) or a source of batches, as in `fit`.
+            x: array (N, ...), a list of sequences (T_i, ...) or a source of batches, as in `fit`.
+                Outputs per step of a list are a list as well, in the same order.
             batch_size: samples that are computed at once.
             verbose: 0 for no progress bar; there is none anyway for less than a second of work.
             steps: number of batches, for sources that do not end.
@@ -267,6 +301,9 @@ class Training(Compiled):
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as numpy arrays."""
+        if self._is_list(x):
+            rows = self._ragged("predict_on_batch", x, None, None, len(x))
+            return rows.cut(self.run_predict_step(rows.all_rows()))
         batch = self._single("predict_on_batch", x)
         return map_structure(lambda leaf: leaf.numpy().copy(), self.run_predict_step(batch))
 

@@ -19,15 +19,20 @@ namespace elman {
 /// What a recurrent layer is called with; undefined tensors are absent.
 /// Shapes    x [N,T,F]  kernel [F,GH]  recurrent_kernel [H,GH]  bias [GH] or [2,GH]
 ///           initial_state: one [N,H] per state  mask bool [N,T]
+///           reset_mask bool [N,T]  lengths int64 [N]
 ///           input_dropout [1 or G,N,F]  recurrent_dropout [1 or G,N,H]
 struct RecurrentInputs {
   Tensor x, kernel, recurrent_kernel, bias;
   std::vector<Tensor> initial_state;
   Tensor mask, input_dropout, recurrent_dropout;
+  Tensor reset_mask;  // true: the row starts anew before that step
+  Tensor lengths;     // times from there on are skipped
   bool return_sequences = false;
   bool go_backwards = false;
   bool zero_output_for_mask = false;
-  bool return_state = true;  // false: a call that no tape records returns the output alone
+  bool return_state_sequences = false;
+  bool reset_to_zeros = false;  // not to initial_state
+  bool return_state = true;     // false: a call that no tape records returns the output alone
 };
 
 /// A recurrent layer without its weights. Safe to call from many threads.
@@ -46,19 +51,20 @@ class FusedCell {
   FusedCell& operator=(const FusedCell&) = delete;
 
   /// [output, h, (c)]: output [N,T,H] with return_sequences, else [N,H]. One node on the tape.
-  /// Errors    std::invalid_argument on a shape or type mismatch
+  /// With return_state_sequences the states after every step follow, [N,T,H] each.
+  /// Errors    std::invalid_argument on a shape or type mismatch, or a length outside [0, T]
   std::vector<Tensor> forward(RecurrentInputs in) {
     check(in);
     return run(std::move(in));
   }
 
   /// What a call with that x would run, in words. Errors: std::invalid_argument unless (N, T, F).
-  [[nodiscard]] std::string explain(const Shape& x, DType dtype, bool training) const {
+  [[nodiscard]] std::string explain(const Shape& x, DType dtype, const bptt::CallForm& form) const {
     if (x.rank() != 3 || !is_floating(dtype)) {
       fail(name_, "x_shape: expected (N, T, F), got " + x.text());
     }
     const bptt::Dims dims{x[0], x[1], x[2], units_};
-    return bptt::describe(plan(dims, dtype, training), name_, dims, training);
+    return bptt::describe(plan(dims, dtype, form), name_, dims, form);
   }
 
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -70,7 +76,7 @@ class FusedCell {
  protected:
   virtual std::vector<Tensor> run(RecurrentInputs&& in) = 0;
   [[nodiscard]] virtual bptt::Plan plan(const bptt::Dims& dims, DType dtype,
-                                        bool training) const = 0;
+                                        const bptt::CallForm& form) const = 0;
 
  private:
   void expect(const Tensor& t, const char* what, DType dtype, const Shape& shape) const {
@@ -100,8 +106,20 @@ class FusedCell {
       expect(state, "initial_state", dtype, {n, units_});
     }
     if (in.mask.defined()) expect(in.mask, "mask", DType::bool_, {n, t});
+    if (in.reset_mask.defined()) expect(in.reset_mask, "reset_mask", DType::bool_, {n, t});
+    if (in.lengths.defined()) check_lengths(in.lengths, n, t);
     check_dropout(in.input_dropout, "input_dropout", dtype, n, f);
     check_dropout(in.recurrent_dropout, "recurrent_dropout", dtype, n, units_);
+  }
+
+  void check_lengths(const Tensor& lengths, Index n, Index t) const {
+    expect(lengths, "lengths", DType::int64, {n});
+    const std::int64_t* values = lengths.data<std::int64_t>();
+    for (Index i = 0; i < n; ++i) {
+      if (values[i] >= 0 && values[i] <= t) continue;
+      fail(name_, "lengths: expected 0 to " + std::to_string(t) + ", got " +
+                      std::to_string(values[i]) + " in row " + std::to_string(i));
+    }
   }
 
   void check_dropout(const Tensor& factors, const char* what, DType dtype, Index n,
@@ -187,15 +205,22 @@ class FusedCellOf final : public FusedCell {
           units(cell.units()) {
       const DType dtype = in.x.dtype();
       const Index n = in.x.dim(0);
-      output = in.return_sequences ? Tensor({n, in.x.dim(1), units}, dtype)
-                                   : Tensor::zeros({n, units}, dtype);
+      const Shape whole{n, in.x.dim(1), units};
+      output = in.return_sequences ? Tensor(whole, dtype) : Tensor::zeros({n, units}, dtype);
+      if (in.return_state_sequences) {
+        // Where no step is skipped, h of every step is the output, under an identity of its own.
+        const bool skips = in.mask.defined() || in.lengths.defined();
+        h_all = in.return_sequences && !skips ? output.view(whole) : Tensor(whole, dtype);
+        if (Cell::kStates == 2) c_all = Tensor(whole, dtype);
+      }
     }
 
     RecurrentInputs in;
     AnyActivations activations;
     std::shared_ptr<Caches> caches;
     Index units = 0;
-    Tensor output, h_sequence;
+    Tensor output;
+    Tensor h_all, c_all;  // states after every step; h_all is also kept where there is no sequence
     AlignedBuffer<T> slots, c;
     bool consumed = false;
 
@@ -212,14 +237,18 @@ class FusedCellOf final : public FusedCell {
       out.x = {in.x.data<T>(), out.dims.time * f, f};
       out.h0 = state(0);
       if (Cell::kStates == 2) out.c0 = state(1);
-      if (in.mask.defined()) {
-        out.mask = reinterpret_cast<const std::uint8_t*>(in.mask.data<bool>());
-      }
+      out.mask = bytes(in.mask);
+      out.reset = bytes(in.reset_mask);
+      if (in.lengths.defined()) out.lengths = in.lengths.data<std::int64_t>();
+      out.resets_to_zeros = in.reset_to_zeros;
       out.input_dropout = factors(in.input_dropout);
       out.recurrent_dropout = factors(in.recurrent_dropout);
       out.go_backwards = in.go_backwards;
       out.zero_output_for_mask = in.zero_output_for_mask;
       return out;
+    }
+    static const std::uint8_t* bytes(const Tensor& t) {
+      return t.defined() ? reinterpret_cast<const std::uint8_t*>(t.data<bool>()) : nullptr;
     }
     static bptt::Factors<T> factors(const Tensor& t) {
       if (!t.defined()) return {};
@@ -250,13 +279,14 @@ class FusedCellOf final : public FusedCell {
       const bool per_gate = (in.input_dropout.defined() && in.input_dropout.dim(0) > 1) ||
                             (in.recurrent_dropout.defined() && in.recurrent_dropout.dim(0) > 1);
       return training && Cell::kPhases == 1 && d.batch == 1 && d.time == 1 && !per_gate &&
+             !inputs().scheduled() &&
              !(cacheable() && caches->template of<T>().forward.holds(key()));
     }
 
-    // [output, h, (c)], or the output alone.
+    // [output, h, (c), (h_all, (c_all))], or without h and c.
     std::vector<Tensor> run_forward(bool training) {
       std::vector<Tensor> outputs;
-      outputs.reserve(3);
+      outputs.reserve(1 + 2 * Cell::kStates);
       outputs.push_back(output);
       for (int i = 0; in.return_state && i < Cell::kStates; ++i) {
         outputs.emplace_back(Shape{in.x.dim(0), units}, in.x.dtype());
@@ -264,7 +294,14 @@ class FusedCellOf final : public FusedCell {
       const auto state_of = [&](std::size_t i) {
         return i < outputs.size() ? outputs[i].template mutable_data<T>() : nullptr;
       };
+      if (training && !in.return_sequences && !h_all.defined()) {
+        h_all = Tensor({in.x.dim(0), in.x.dim(1), units}, in.x.dtype());
+      }
       run_loop(training, state_of(1), state_of(2));
+      if (in.return_state_sequences) {
+        outputs.push_back(h_all);
+        if (Cell::kStates == 2) outputs.push_back(c_all);
+      }
       return outputs;
     }
 
@@ -282,17 +319,24 @@ class FusedCellOf final : public FusedCell {
       out.out = sequence(output, in.return_sequences);
       out.h_last = h_last;
       out.c_last = c_last;
+      if (in.return_state_sequences) {
+        out.h_all = sequence(h_all, true);
+        if (Cell::kStates == 2) out.c_all = sequence(c_all, true);
+      }
+      const bptt::Inputs<T> given = inputs();
       if (training) {
-        slots.ensure(bptt::slots_size<T, Cell>(d));
-        if (Cell::kStates == 2) c.ensure(d.batch * d.time * simd::padded<T>(d.units));
+        const Index kept = bptt::slots_size<T, Cell>(given);
+        slots.ensure(kept);
+        if (Cell::kStates == 2) c.ensure(kept / Cell::kSlots);
         out.saved = saved();
         // A run over nothing keeps nothing, but is still a training run.
         if (out.saved.slots == nullptr) out.saved = {};
       }
-      bptt::forward<T, Cell>(inputs(), packed ? *packed : unpacked, activations, out);
+      bptt::forward<T, Cell>(given, packed ? *packed : unpacked, activations, out);
     }
     bptt::Saved<T> saved() {
-      return {slots.data(), Cell::kStates == 2 ? c.data() : nullptr, sequence(h_sequence, true)};
+      return {slots.data(), Cell::kStates == 2 ? c.data() : nullptr,
+              sequence(in.return_sequences ? output : h_all, true)};
     }
 
     std::vector<Tensor> run_backward(const std::vector<Tensor>& d_outputs,
@@ -314,6 +358,13 @@ class FusedCellOf final : public FusedCell {
                       in.return_sequences ? d.units : 0};
       arriving.h_last = data(d_outputs[1]);
       if (Cell::kStates == 2) arriving.c_last = data(d_outputs[2]);
+      if (in.return_state_sequences) {
+        const auto of_all = [&](std::size_t i) {
+          return bptt::Sequence<const T>{data(d_outputs[i]), d.time * d.units, d.units};
+        };
+        arriving.h_all = of_all(1 + Cell::kStates);
+        if (Cell::kStates == 2) arriving.c_all = of_all(2 + Cell::kStates);
+      }
       std::vector<Tensor> gradients(needed.size());
       const auto wanted = [&](std::size_t i, const Tensor& like, bool zeroed = true) -> T* {
         if (i >= needed.size() || !needed[i] || !like.defined()) return nullptr;
@@ -345,9 +396,10 @@ class FusedCellOf final : public FusedCell {
     }
   };
 
-  [[nodiscard]] bptt::Plan plan(const bptt::Dims& dims, DType dtype, bool training) const override {
-    return dtype == DType::float32 ? bptt::make_plan<float, Cell>(dims, training)
-                                   : bptt::make_plan<double, Cell>(dims, training);
+  [[nodiscard]] bptt::Plan plan(const bptt::Dims& dims, DType dtype,
+                                const bptt::CallForm& form) const override {
+    return dtype == DType::float32 ? bptt::make_plan<float, Cell>(dims, form)
+                                   : bptt::make_plan<double, Cell>(dims, form);
   }
 
   std::vector<Tensor> run(RecurrentInputs&& in) override {
@@ -364,10 +416,6 @@ class FusedCellOf final : public FusedCell {
     if (!recording(tracked)) return run_once<T>(std::move(in));
     in.return_state = true;
     auto call = std::make_shared<Call<T>>(std::move(in), *this);
-    const Dims d = call->dims();
-    const bool h_is_output = call->in.return_sequences && !call->in.mask.defined();
-    call->h_sequence =
-        h_is_output ? call->output : Tensor({d.batch, d.time, d.units}, call->in.x.dtype());
     std::vector<Tensor> outputs = call->run_forward(true);
     record(Cell::kName, tracked, outputs,
            [call](const std::vector<Tensor>& d_outputs, const std::vector<bool>& needed) {

@@ -98,10 +98,13 @@ class Tensor {
     *static_cast<T*>(out.impl_->data) = value;
     return out;
   }
+  /// A copy of values; nullptr where the shape has no elements.
   template <class T>
   [[nodiscard]] static Tensor from_values(const Shape& shape, const T* values) {
     Tensor out(shape, dtype_of<T>());
-    if (out.bytes() > 0) std::memcpy(out.impl_->data, values, out.bytes());
+    if (out.bytes() == 0) return out;
+    if (values == nullptr) fail("Tensor", "values: expected " + shape.text() + ", got nullptr");
+    std::memcpy(out.impl_->data, values, out.bytes());
     return out;
   }
 

@@ -2,27 +2,30 @@
 // elman/bptt/gradients.hpp: from the gate gradients of all steps to those of weights and inputs.
 #pragma once
 
-#include "elman/bptt/problem.hpp"
+#include "elman/bptt/schedule.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/kernels/product.hpp"
 
 namespace elman::bptt {
 
-/// The large products after the reverse loop. dz = saved.slots, by input time.
+/// The large products after the reverse loop, over the gate gradients dz = saved.slots.
 template <class T, class Cell>
 class WeightGradients {
   static constexpr int kG = Cell::kGates;
 
  public:
-  WeightGradients(const Inputs<T>& in, const Saved<T>& saved, const InputGradients<T>& out)
+  WeightGradients(const Inputs<T>& in, const Schedule* schedule, const Saved<T>& saved,
+                  const InputGradients<T>& out)
       : in_(in),
+        schedule_(schedule),
         saved_(saved),
         out_(out),
         hp_(simd::padded<T>(in.dims.units)),
-        step_(Cell::kSlots * hp_) {}
+        step_(Cell::kSlots * hp_),
+        rows_(schedule != nullptr ? schedule->total() : in.dims.batch * in.dims.time) {}
 
   void run(const BackwardWeights<T, Cell>& weights) {
-    if (in_.dims.time == 0 || in_.dims.batch == 0) return clear();
+    if (rows_ == 0) return clear();
     if (out_.kernel != nullptr) kernel();
     if (out_.recurrent_kernel != nullptr) {
       for_phases<Cell>([&]<int P>() { recurrent_kernel<P>(); });
@@ -56,25 +59,44 @@ class WeightGradients {
     }
   }
 
+  // All dz; with a schedule they stand pass after pass.
+  kernels::Rows<T> gate_gradients() const {
+    kernels::Rows<T> b;
+    b.base = saved_.slots;
+    b.outer = in_.dims.time * step_;
+    b.inner = step_;
+    b.inner_count = schedule_ == nullptr ? in_.dims.time : rows_;
+    return b;
+  }
+
+  // Rows by the steps of a schedule: those themselves, or the ones before them.
+  void set_index(kernels::Rows<T>& a, bool before) const {
+    const Schedule::Entry* entries = schedule_->entries();
+    a.outer_index = &entries->sample;
+    a.inner_index = before ? &entries->before : &entries->step;
+    a.index_step = sizeof(Schedule::Entry) / sizeof(std::int32_t);
+  }
+
   void kernel() {
     const Dims& d = in_.dims;
-    kernels::Rows<T> a, b;
+    kernels::Rows<T> a;
+    const kernels::Rows<T> b = gate_gradients();
     a.base = in_.x.data;
     a.outer = in_.x.row;
     a.inner = in_.x.step;
-    b.base = saved_.slots;
-    b.outer = d.time * step_;
-    b.inner = step_;
-    a.inner_count = b.inner_count = d.time;
-    a.keep = in_.mask;
-    a.keep_outer = d.time;
-    a.keep_inner = 1;
+    a.inner_count = d.time;
+    if (schedule_ != nullptr) {
+      set_index(a, false);
+      if (in_.go_backwards) {
+        a.base += (d.time - 1) * a.inner;
+        a.inner = -a.inner;
+      }
+    }
     const Factors<T>& factors = in_.input_dropout;
     strips(0, kG, Cell::kXGate.data(), factors.per_gate(), [&](int gate, Index first, Index width) {
       if (factors.gates != 0) set_factor(a, factors, gate);
       const kernels::Strip<T> strip{first, out_.kernel + gate * d.units, width};
-      kernels::outer_product(a, d.features, b, strip, kG * d.units, d.batch * d.time,
-                             !out_.overwrite);
+      kernels::outer_product(a, d.features, b, strip, kG * d.units, rows_, !out_.overwrite);
     });
   }
 
@@ -84,7 +106,6 @@ class WeightGradients {
     using Phase = typename Cell::template Phase<P>;
     const Dims& d = in_.dims;
     const Factors<T>& factors = in_.recurrent_dropout;
-    const Index direction = in_.go_backwards ? -1 : 1;
     bool accumulate = !out_.overwrite;
     const auto add = [&](kernels::Rows<T> a, const kernels::Rows<T>& b, Index count) {
       strips(Phase::kFirstRecurrent, Phase::kGates, Cell::kHGate.data(), factors.per_gate(),
@@ -95,27 +116,37 @@ class WeightGradients {
              });
       accumulate = true;
     };
-    kernels::Rows<T> a, b;
-    b.outer = d.time * step_;
-    b.inner = direction * step_;
+    kernels::Rows<T> a, b = gate_gradients();
     if constexpr (P == 1) {
-      a.base = b.base = saved_.slots;
+      a = b;
       a.base += Cell::kInner * hp_;
-      a.outer = b.outer;
-      a.inner = b.inner = step_;
-      a.inner_count = b.inner_count = d.time;
-      add(a, b, d.batch * d.time);
+      if (schedule_ != nullptr) {
+        set_index(a, false);
+        a.inner_index = nullptr;  // they stand like b; the samples are those of the factors
+        a.outer = 0;
+      }
+      add(a, b, rows_);
     } else {
-      b.base = saved_.slots + in_.time(0) * step_;
+      a.base = saved_.h.data;
+      a.outer = saved_.h.row;
+      a.inner = saved_.h.step;
+      if (schedule_ != nullptr) {
+        set_index(a, true);
+        a.start = in_.h0;
+        a.start_outer = d.units;
+        return add(a, b, rows_);
+      }
+      const Index direction = in_.go_backwards ? -1 : 1;
+      b.base += in_.time(0) * step_;
+      b.inner = direction * step_;
       if (in_.h0 != nullptr) {
-        a.base = in_.h0;
-        a.outer = d.units;
-        add(a, b, d.batch);
+        kernels::Rows<T> first;
+        first.base = in_.h0;
+        first.outer = d.units;
+        b.inner_count = 1;
+        add(first, b, d.batch);
       }
       if (d.time > 1) {
-        a.base = saved_.h.data;
-        a.outer = saved_.h.row;
-        a.inner = saved_.h.step;
         b.base += b.inner;
         a.inner_count = b.inner_count = d.time - 1;
         add(a, b, d.batch * (d.time - 1));
@@ -133,7 +164,7 @@ class WeightGradients {
     const Dims& d = in_.dims;
     T* sums = kernels::thread_scratch<T, 4>(step_);
     std::fill_n(sums, step_, T(0));
-    kernels::add_column_sums(saved_.slots, step_, d.batch * d.time, step_, sums);
+    kernels::add_column_sums(saved_.slots, step_, rows_, step_, sums);
     const auto add = [&](int slot, int gate, T* row) {
       for (Index j = 0; j < d.units; ++j) row[gate * d.units + j] += sums[slot * hp_ + j];
     };
@@ -150,15 +181,13 @@ class WeightGradients {
 
   void inputs(const BackwardWeights<T, Cell>& weights) {
     const Dims& d = in_.dims;
-    const Index rows = d.batch * d.time;
     const Factors<T>& factors = in_.input_dropout;
-    if (factors.gates == 0) {
-      kernels::product_packed(rows, d.features, kG * hp_, saved_.slots, step_, weights.x.data(),
+    if (factors.gates == 0 && schedule_ == nullptr) {
+      kernels::product_packed(rows_, d.features, kG * hp_, saved_.slots, step_, weights.x.data(),
                               out_.x, d.features, true);
       return;
     }
-    // With dropout: per sample, because the factors belong to samples, and per gate if they differ.
-    T* sums = kernels::thread_scratch<T, 5>(d.time * d.features);
+    // With dropout per gate if the factors differ; then row by row to where x stands.
     const int products = factors.per_gate() ? kG : 1;
     const Index depth = (factors.per_gate() ? 1 : kG) * hp_;
     AlignedBuffer<T> one_gate;
@@ -169,19 +198,43 @@ class WeightGradients {
         extract_gate(packed, g, one_gate.data());
         packed = one_gate.data();
       }
-      for (Index n = 0; n < d.batch; ++n) {
-        kernels::product_packed(d.time, d.features, depth,
-                                saved_.slots + n * d.time * step_ + g * hp_, step_, packed, sums,
-                                d.features, false);
-        const T* factor = factors.row(Cell::kXGate[g], n);
-        T* dx = out_.x + n * d.time * d.features;
-        for (Index t = 0; t < d.time; ++t) {
-          for (Index k = 0; k < d.features; ++k) {
-            dx[t * d.features + k] += sums[t * d.features + k] * factor[k];
+      scatter(g, depth, packed);
+    }
+  }
+
+  // dx += (dz W^T) times the factors of the row's sample, some rows at a time.
+  void scatter(int gate, Index depth, const T* packed) {
+    const Dims& d = in_.dims;
+    const Factors<T>& factors = in_.input_dropout;
+    const Index most =
+        std::clamp<Index>(kScatteredBytes / (std::max<Index>(d.features, 1) * Index(sizeof(T))), 96,
+                          std::max<Index>(rows_, 96));
+    T* sums = kernels::thread_scratch<T, 5>(most * d.features);
+    for (Index first = 0; first < rows_; first += most) {
+      const Index rows = std::min(most, rows_ - first);
+      kernels::product_packed(rows, d.features, depth, saved_.slots + first * step_ + gate * hp_,
+                              step_, packed, sums, d.features, false);
+      parallel_for(double(rows * d.features), rows, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) {
+          const auto [n, t] = place(first + i);
+          const T* sum = sums + i * d.features;
+          T* dx = out_.x + (n * d.time + t) * d.features;
+          if (factors.gates == 0) {
+            for (Index j = 0; j < d.features; ++j) dx[j] += sum[j];
+          } else {
+            const T* factor = factors.row(Cell::kXGate[std::size_t(gate)], n);
+            for (Index j = 0; j < d.features; ++j) dx[j] += sum[j] * factor[j];
           }
         }
-      }
+      });
     }
+  }
+
+  // Sample and input time of a row of dz.
+  std::pair<Index, Index> place(Index row) const {
+    if (schedule_ == nullptr) return {row / in_.dims.time, row % in_.dims.time};
+    const Schedule::Entry& entry = schedule_->entries()[row];
+    return {entry.sample, in_.time(entry.step)};
   }
 
   // The rows of one gate out of the packed [block][gates Hp][W].
@@ -193,10 +246,14 @@ class WeightGradients {
     }
   }
 
+  // Rows of dx that are summed before they are put in place: they stay in L2.
+  static constexpr Index kScatteredBytes = 256 * 1024;
+
   const Inputs<T>& in_;
+  const Schedule* schedule_;
   const Saved<T>& saved_;
   const InputGradients<T>& out_;
-  Index hp_, step_;
+  Index hp_, step_, rows_;
 };
 
 }  // namespace elman::bptt

@@ -2,6 +2,8 @@
 // elman/bptt/partition.hpp: how the threads share one run of a recurrent layer.
 #pragma once
 
+#include <algorithm>
+
 #include "elman/bptt/problem.hpp"
 #include "elman/core/threads.hpp"
 
@@ -23,21 +25,29 @@ struct Partition {
   bool by_units = false;
 };
 
+/// Of so many steps of one row.
 template <class Cell>
-inline double flops(const Dims& d) {
-  return 2.0 * double(d.batch) * double(d.time) * Cell::kGates * double(d.units) *
-         double(d.features + d.units);
+inline double flops(const Dims& d, Index steps) {
+  return 2.0 * double(steps) * Cell::kGates * double(d.units) * double(d.features + d.units);
 }
 
+/// Threads that share the units of each step of `rows` rows on average: two blocks a part at least,
+/// and what a step of `depth` sums per gate does between two barriers has to outweigh them.
 template <class T, class Cell>
-inline Partition partition(const Dims& d) {
-  const Partition rows{plan_parts(flops<Cell>(d), d.batch), false};
+inline int unit_parts(double rows, Index units, Index depth) {
+  const double step = 2.0 * rows * Cell::kGates * double(units) * double(depth);
+  const Index blocks = simd::padded<T>(units) / simd::kWidth<T>;
+  return plan_parts(step / Cell::kPhases, blocks / 2);
+}
+
+/// steps: those of all rows together that are computed.
+template <class T, class Cell>
+inline Partition partition(const Dims& d, Index steps) {
+  const Partition rows{plan_parts(flops<Cell>(d, steps), d.batch), false};
   const Index weights = Cell::kGates * d.units * (d.features + d.units) * Index(sizeof(T));
   if (d.batch > kFewRows && weights < kSharedBytes) return rows;
-  // Two blocks a part at least; what a step does between two barriers has to outweigh them.
-  const double step = 2.0 * double(d.batch) * Cell::kGates * double(d.units) * double(d.units);
-  const Index blocks = simd::padded<T>(d.units) / simd::kWidth<T>;
-  const Partition units{plan_parts(step / Cell::kPhases, blocks / 2), true};
+  const double active = double(steps) / double(std::max<Index>(d.time, 1));
+  const Partition units{unit_parts<T, Cell>(active, d.units, d.units), true};
   return units.parts >= rows.parts && units.parts > 1 ? units : rows;
 }
 

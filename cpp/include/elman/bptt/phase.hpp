@@ -99,8 +99,9 @@ inline void for_blocks(int parts, Index blocks, bool backwards, F&& f) {
 
 namespace detail {
 
-// Bytes of packed weights that one pass over the rows keeps in L2, beside the rows themselves.
-inline constexpr Index kPanelBytes = 320 * 1024;
+// Bytes of packed weights that one pass over the rows keeps in L2, beside the rows themselves:
+// 1 MiB or more where there is AVX-512, 512 KiB elsewhere.
+inline constexpr Index kPanelBytes = (simd::kRegisters == 32 ? 320 : 160) * 1024;
 
 // The part [first, last) of the depth of x and h, one after the other: the sums continue where the
 // pass before left them, so cutting the depth changes no bit.
@@ -178,7 +179,7 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
   const int tallest = kernels::TileShape<kS>::rows(rows);
   const Index depth = p.x.depth + p.h.depth;
   const bool cuts = p.x.gate == 0 && p.h.gate == 0 && rows > 2 * tallest;
-  alignas(64) T tile_buffer[32 * kW];
+  alignas(64) T tile_buffer[48 * kW];
   for (Index left = blocks.end - blocks.begin; left > 0;) {
     const int width = kernels::blocks_for<kS>(tallest, left);
     left -= width;

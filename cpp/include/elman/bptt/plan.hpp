@@ -11,6 +11,14 @@
 
 namespace elman::bptt {
 
+/// What a call is besides its sizes.
+struct CallForm {
+  bool training = false;
+  bool return_sequences = false;
+  bool scheduled = false;  // mask, lengths or resets: rows of their own steps
+  Index used_steps = -1;   // of all rows together; -1: all of them
+};
+
 /// Figures of one forward run (and, with training, of what it keeps for the backward run).
 struct Plan {
   int threads = 1;
@@ -20,7 +28,7 @@ struct Plan {
   double flops = 0;
   std::size_t weight_bytes = 0;     // packed forward weights
   std::size_t workspace_bytes = 0;  // of all threads together
-  std::size_t saved_bytes = 0;      // gates and cell states of every step
+  std::size_t saved_bytes = 0;      // gates and states of every step
   double gflops = 0;                // expected, from what this machine reached in a short trial
 };
 
@@ -94,11 +102,12 @@ inline double expected_gflops(const Plan& plan, const Dims& d) {
 }
 
 template <class T, class Cell>
-inline Plan make_plan(const Dims& d, bool training) {
+inline Plan make_plan(const Dims& d, const CallForm& form) {
   constexpr int kS = Cell::template Phase<0>::kSlots;
+  const Index all = d.batch * d.time, steps = form.used_steps < 0 ? all : form.used_steps;
   Plan plan;
-  plan.flops = flops<Cell>(d);
-  const Partition share = partition<T, Cell>(d);
+  plan.flops = flops<Cell>(d, steps);
+  const Partition share = partition<T, Cell>(d, steps);
   plan.threads = share.parts;
   plan.by_units = share.by_units;
   const int row_parts = share.by_units ? 1 : share.parts;
@@ -111,12 +120,16 @@ inline Plan make_plan(const Dims& d, bool training) {
   plan.weight_bytes = std::size_t((d.features + d.units) * Cell::kGates * hp) * sizeof(T);
   Inputs<T> in;
   in.dims = d;
+  const std::uint8_t marks_a_schedule = 0;
+  if (form.scheduled) in.reset = &marks_a_schedule;
   WorkspaceSize size;
-  ForwardRows<T, Cell, AnyActivations>::count(in, training, rows, size);
+  ForwardRows<T, Cell, AnyActivations>::count(in, form.training, rows, size);
   plan.workspace_bytes = size.bytes() * std::size_t(row_parts);
-  if (training) {
+  if (form.scheduled) plan.workspace_bytes += std::size_t(steps) * sizeof(Schedule::Entry);
+  if (form.training) {
     const Index per_step = (Cell::kSlots + (Cell::kStates == 2 ? 1 : 0)) * hp;
-    plan.saved_bytes = std::size_t(d.batch * d.time * per_step) * sizeof(T);
+    const Index states = form.return_sequences ? 0 : all * d.units;
+    plan.saved_bytes = std::size_t(steps * per_step + states) * sizeof(T);
   }
   plan.gflops = expected_gflops<T>(plan, d);
   return plan;
@@ -140,7 +153,7 @@ inline std::string bytes_text(std::size_t bytes) {
 
 /// The plan in words, one sentence a line.
 inline std::string describe(const Plan& plan, const std::string& cell, const Dims& d,
-                            bool training) {
+                            const CallForm& form) {
   char flops[48];
   std::snprintf(flops, sizeof(flops), "%.3g MFLOP", plan.flops / 1e6);
   std::string text = "compiled kernel " + cell + ": " + std::to_string(d.batch) + " rows, " +
@@ -152,6 +165,14 @@ inline std::string describe(const Plan& plan, const std::string& cell, const Dim
           (plan.threads == 1 ? " thread\n"
            : plan.by_units   ? " threads, the units of each step split between them\n"
                              : " threads, the batch split between them\n");
+  if (form.scheduled) {
+    text += "mask, lengths and resets in the kernel: rows in the order of their used steps";
+    if (form.used_steps >= 0) {
+      text += ", " + std::to_string(form.used_steps) + " of " + std::to_string(d.batch * d.time) +
+              " steps are computed";
+    }
+    text += "\n";
+  }
   text += plan.projects_input
               ? "few rows: the input projection of many steps is one product, ahead of the loop\n"
               : "input and recurrent product of a step are one accumulation\n";
@@ -160,9 +181,9 @@ inline std::string describe(const Plan& plan, const std::string& cell, const Dim
   text += rate;
   text += "packed weights " + detail::bytes_text(plan.weight_bytes) + ", workspace " +
           detail::bytes_text(plan.workspace_bytes);
-  if (training) {
+  if (form.training) {
     text += "; kept for the backward pass: " + detail::bytes_text(plan.saved_bytes) +
-            " of gates and cell states";
+            " of gates and states";
   }
   return text;
 }

@@ -2,6 +2,7 @@
 // elman/bptt/problem.hpp: what one run of a recurrent layer reads and writes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "elman/cells/cell.hpp"
@@ -45,21 +46,42 @@ struct Inputs {
   Sequence<const T> x;    // [N,T,F], by input time
   const T* h0 = nullptr;  // [N,H] or nullptr: zeros
   const T* c0 = nullptr;
-  const std::uint8_t* mask = nullptr;  // [N,T] by input time, 0: the step is skipped
-  Factors<T> input_dropout;            // [., N, F]
-  Factors<T> recurrent_dropout;        // [., N, H]
+  const std::uint8_t* mask = nullptr;     // [N,T] by input time, 0: the step is skipped
+  const std::int64_t* lengths = nullptr;  // [N]: times from there on are skipped
+  // [N,T] by input time, not 0: the row starts anew before that step, from h0 and c0.
+  const std::uint8_t* reset = nullptr;
+  bool resets_to_zeros = false;  // from zeros instead
+  Factors<T> input_dropout;      // [., N, F]
+  Factors<T> recurrent_dropout;  // [., N, H]
   bool go_backwards = false;
   bool zero_output_for_mask = false;
 
   Index time(Index s) const { return go_backwards ? dims.time - 1 - s : s; }
+  Index length(Index n) const { return lengths == nullptr ? dims.time : Index(lengths[n]); }
   bool used(Index n, Index s) const {
-    return mask == nullptr || mask[n * dims.time + time(s)] != 0;
+    const Index t = time(s);
+    return t < length(n) && (mask == nullptr || mask[n * dims.time + t] != 0);
+  }
+  bool resets(Index n, Index s) const {
+    return reset != nullptr && reset[n * dims.time + time(s)] != 0;
+  }
+  /// Whether the rows differ in what they do: then a Schedule says which steps are computed.
+  bool scheduled() const { return mask != nullptr || lengths != nullptr || reset != nullptr; }
+  /// Steps of all rows that are computed.
+  Index used_steps() const {
+    Index sum = 0;
+    for (Index n = 0; n < dims.batch; ++n) {
+      const std::uint8_t* from = mask == nullptr ? nullptr : mask + n * dims.time;
+      sum += from == nullptr ? length(n) : length(n) - Index(std::count(from, from + length(n), 0));
+    }
+    return sum;
   }
 };
 
-/// What training keeps from the forward run, all by input time: [N,T,slots,Hp] with Hp = H padded
-/// to whole packets; c [N,T,Hp] for cells with two states; and h by processing step, [N,T,H].
-/// Without a mask h is the output sequence itself.
+/// What training keeps from the forward run: [N,T,slots,Hp] by input time, with Hp = H padded to
+/// whole packets, and c [N,T,Hp] for cells with two states; of a scheduled run only the used steps,
+/// in the order of its loop. And h of the used steps by processing step, [N,T,H]: the output
+/// sequence itself where there is one.
 template <class T>
 struct Saved {
   T* slots = nullptr;
@@ -72,6 +94,8 @@ struct Outputs {
   Sequence<T> out;      // [N,T,H], or step = 0 and the last one stays
   T* h_last = nullptr;  // [N,H], may be nullptr
   T* c_last = nullptr;
+  // States after every step by processing step, [N,T,H], if wanted. h_all may be `out`.
+  Sequence<T> h_all, c_all;
   Saved<T> saved;
 };
 
@@ -81,6 +105,7 @@ struct OutputGradients {
   Sequence<const T> out;  // step = 0: of the last output only
   const T* h_last = nullptr;
   const T* c_last = nullptr;
+  Sequence<const T> h_all, c_all;
 };
 
 /// Gradients that leave, added to what is there (the caller zeroes); nullptr: not wanted.
@@ -96,9 +121,11 @@ struct InputGradients {
   bool overwrite = false;  // kernel and recurrent_kernel: set, not added to; need not be zeroed
 };
 
+/// Elements of Saved::slots; Saved::c has a kSlots-th of it.
 template <class T, class Cell>
-constexpr Index slots_size(const Dims& d) {
-  return d.batch * d.time * Cell::kSlots * simd::padded<T>(d.units);
+inline Index slots_size(const Inputs<T>& in) {
+  const Index steps = in.scheduled() ? in.used_steps() : in.dims.batch * in.dims.time;
+  return steps * Cell::kSlots * simd::padded<T>(in.dims.units);
 }
 
 }  // namespace elman::bptt

@@ -18,21 +18,31 @@ inline Workspace& thread_workspace() {
   return workspace;
 }
 
-/// Runs f(first row, rows, parts, workspace) for the shares of a batch; size(rows) tells the bytes
-/// that a share takes from the workspace.
+/// The calling thread's schedule of that run, or nullptr where every row takes every step.
+template <class T>
+inline const Schedule* make_schedule(const Inputs<T>& in) {
+  if (!in.scheduled()) return nullptr;
+  static thread_local Schedule schedule;
+  schedule.build(in);
+  return &schedule;
+}
+
+/// Runs f(rows, parts, workspace) for the shares of a batch; size(rows) tells the bytes that a
+/// share takes from the workspace.
 template <class T, class Cell, class Size, class F>
-inline void for_rows(const Dims& d, Size&& size, F&& f) {
-  const Partition share = partition<T, Cell>(d);
-  const auto run = [&](Index first, Index last, int parts) {
+inline void for_rows(const Dims& d, const Schedule* schedule, Size&& size, F&& f) {
+  const Partition share = partition<T, Cell>(d, schedule ? schedule->total() : d.batch * d.time);
+  const auto run = [&](Range rows, int parts) {
     Workspace& workspace = thread_workspace();
     const Workspace::Scope scope(workspace);
-    workspace.reserve(size(last - first));
-    f(first, last - first, workspace, parts);
+    workspace.reserve(size(rows.size()));
+    f(rows, workspace, parts);
   };
-  if (share.by_units || share.parts == 1) return run(0, d.batch, share.parts);
+  if (share.by_units || share.parts == 1) return run(Range{0, d.batch}, share.parts);
   ThreadPool::global().run(share.parts, [&](int part) {
-    const Range rows = part_range(d.batch, share.parts, part);
-    run(rows.begin, rows.end, 1);
+    const Range rows =
+        schedule ? schedule->share(share.parts, part) : part_range(d.batch, share.parts, part);
+    if (rows.begin < rows.end) run(rows, 1);
   });
 }
 
@@ -42,12 +52,13 @@ inline void for_rows(const Dims& d, Size&& size, F&& f) {
 /// Shapes    as in problem.hpp; N, T may be 0
 /// Aliasing  outputs alias no input
 /// Errors    none (shapes are checked by the caller)
-/// Cost      2 N T G H (F + H) flop; no allocation after the first call on a thread
+/// Cost      2 S G H (F + H) flop for S used steps; no allocation after the first call on a thread
 template <class T, class Cell>
 inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
                     const AnyActivations& activations, const Outputs<T>& out) {
   const Dims& d = in.dims;
   if (d.batch == 0 || d.units == 0) return;
+  const Schedule* schedule = detail::make_schedule(in);
   with_activations<T, Cell>(activations, [&](const auto& fn) {
     using Rows = ForwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows) {
@@ -55,10 +66,9 @@ inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
       Rows::count(in, out.saved.slots != nullptr, rows, bytes);
       return bytes.bytes();
     };
-    detail::for_rows<T, Cell>(d, size,
-                              [&](Index first, Index rows, Workspace& workspace, int parts) {
-                                Rows(in, weights, fn, out, first, rows, workspace, parts).run();
-                              });
+    detail::for_rows<T, Cell>(d, schedule, size, [&](Range rows, Workspace& workspace, int parts) {
+      Rows(in, schedule, weights, fn, out, rows, workspace, parts).run();
+    });
   });
 }
 
@@ -72,7 +82,8 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
                      const OutputGradients<T>& gradients, const InputGradients<T>& out) {
   const Dims& d = in.dims;
   if (d.units == 0) return;
-  if (d.batch == 0) return WeightGradients<T, Cell>(in, saved, out).run(weights);
+  const Schedule* schedule = detail::make_schedule(in);
+  if (d.batch == 0) return WeightGradients<T, Cell>(in, schedule, saved, out).run(weights);
   with_activations<T, Cell>(activations, [&](const auto& fn) {
     using Rows = BackwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows) {
@@ -80,13 +91,11 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
       Rows::count(in, rows, bytes);
       return bytes.bytes();
     };
-    detail::for_rows<T, Cell>(
-        d, size, [&](Index first, Index rows, Workspace& workspace, int parts) {
-          Rows(in, weights, fn, saved, gradients, first, rows, workspace, parts)
-              .run(out.h0, out.c0);
-        });
+    detail::for_rows<T, Cell>(d, schedule, size, [&](Range rows, Workspace& workspace, int parts) {
+      Rows(in, schedule, weights, fn, saved, gradients, out, rows, workspace, parts).run();
+    });
   });
-  WeightGradients<T, Cell>(in, saved, out).run(weights);
+  WeightGradients<T, Cell>(in, schedule, saved, out).run(weights);
 }
 
 }  // namespace elman::bptt

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "elman/bptt/partition.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/core/errors.hpp"
@@ -22,8 +23,10 @@ namespace elman::bptt {
 /// Errors    std::invalid_argument for sizes below 1 and for weights that are not packed;
 ///           std::bad_alloc; both in the constructor alone
 /// Accuracy  bit-equal to bptt::forward over the same steps
-/// Cost      2 N G H (F + H) flop on the calling thread; step() allocates nothing. One object
-///           serves one thread at a time; packed weights may be shared by many
+/// Cost      2 N G H (F + H) flop; step() allocates nothing. From 2 Mflop a step on, units are
+///           shared among the threads that ThreadPool::global() had when the object was made;
+///           with resize(1) before it, all work stays on the calling thread. One object serves
+///           one thread at a time; packed weights may be shared by many
 template <class T, class Cell>
 class Stream {
   static constexpr Index kW = simd::kWidth<T>;
@@ -51,6 +54,10 @@ class Stream {
     if (Cell::kStates == 2) c_.ensure(rows * hp_);
     if (Cell::kPhases > 1) slots_.ensure(rows * kS * hp_);
     group_ = most_rows();
+    // A quarter of the work counts: between two steps the workers fall asleep, and to wake one
+    // costs the caller a few microseconds.
+    parts_ = unit_parts<T, Cell>(double(rows), units(), (features() + units()) / 4);
+    if (parts_ > 1) ThreadPool::global().prepare(parts_);
     with_activations<T, Cell>(fn_,
                               [this](const auto& fn) { run_ = &run<std::decay_t<decltype(fn)>>; });
     reset();
@@ -149,7 +156,6 @@ class Stream {
     const Weights& w = *weights_;
     const Activations fn = activations<Activations>();
     const T* h_prev = h_[now_].data();
-    T* h_next = h_[now_ ^ 1].data();
     StepProduct<T> p;
     p.init = w.bias.data() + Phase::kFirst * hp_;
     p.init_slot = hp_;
@@ -163,25 +169,34 @@ class Stream {
       }
     }
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
-    run_phase<T, Phase>(p, rows, {0, hp_ / kW, now_ != 0}, [&](Index r, Index block, const T* z) {
-      const Index row = first + r, j = block * kW;
-      ForwardUnit<T> u;
-      u.z = z;
-      u.h_prev = h_prev + row * hp_ + j;
-      u.h = h_next + row * hp_ + j;
-      if constexpr (Cell::kStates == 2) u.c = c_.data() + row * hp_ + j;
-      if constexpr (Cell::kPhases > 1) u.saved = slots(row) + j;
-      u.slot_stride = hp_;
-      Cell::template forward<P, T>(fn, u);
-      if constexpr (P + 1 == Cell::kPhases) {
-        simd::store_partial<T>(out + row * w.units + j, simd::load<T>(u.h), w.units - j);
-      }
+    for_blocks(parts_, hp_ / kW, now_ != 0, [&](Blocks blocks) {
+      run_phase<T, Phase>(p, rows, blocks, [&](Index r, Index block, const T* z) {
+        unit<P>(fn, first + r, block, z, out);
+      });
     });
+  }
+
+  // One row and block: the sums become states and output.
+  template <int P, class Activations>
+  void unit(const Activations& fn, Index row, Index block, const T* z, T* out) noexcept {
+    const Index j = block * kW;
+    ForwardUnit<T> u;
+    u.z = z;
+    u.h_prev = h_[now_].data() + row * hp_ + j;
+    u.h = h_[now_ ^ 1].data() + row * hp_ + j;
+    if constexpr (Cell::kStates == 2) u.c = c_.data() + row * hp_ + j;
+    if constexpr (Cell::kPhases > 1) u.saved = slots(row) + j;
+    u.slot_stride = hp_;
+    Cell::template forward<P, T>(fn, u);
+    if constexpr (P + 1 == Cell::kPhases) {
+      simd::store_partial<T>(out + row * units() + j, simd::load<T>(u.h), units() - j);
+    }
   }
 
   std::shared_ptr<const Weights> weights_;
   AnyActivations fn_;
   Index rows_, hp_ = 0, group_ = 1;
+  int parts_ = 1;
   void (*run_)(Stream&, const T*, T*) noexcept = nullptr;
   std::array<AlignedBuffer<T>, 2> h_;  // before and after a step, in turn
   AlignedBuffer<T> c_, slots_;

@@ -8,7 +8,6 @@
 #include <exception>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -101,6 +100,13 @@ class ThreadPool {
     stop();
     size_.store(static_cast<int>(threads), std::memory_order_relaxed);
     release();
+  }
+
+  /// Starts the workers of a run() with so many parts now, so that the run itself takes no memory.
+  void prepare(int parts) {
+    if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) return;
+    const Taken taken(*this);
+    start(std::min(parts, size()) - 1);
   }
 
   /// Calls f(part) for every part in [0, parts), part 0 on the calling thread; returns after all.
@@ -246,25 +252,30 @@ class ThreadPool {
     for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
   }
 
-  // Returns how many of the first `wanted` workers exist. Fewer than wanted (a process limit) is
-  // no error: the caller does their parts.
-  int start(int wanted) {
+  // Returns how many of the first `wanted` workers exist. Fewer than wanted (a limit of the
+  // process, no memory) is no error: the caller does their parts.
+  int start(int wanted) noexcept {
+    const int started = crew_ == nullptr ? 0 : crew_->started;
+    if (started < wanted && !at_limit_) {
+      const detail::SignalShield shield;
+      try {
+        start_workers(wanted);
+      } catch (const std::exception&) {
+        at_limit_ = true;  // not tried again before the next resize
+      }
+    }
+    return crew_ == nullptr ? 0 : std::min(wanted, crew_->started);
+  }
+
+  void start_workers(int wanted) {
     if (crew_ == nullptr) {
       crew_ = new Crew(size() - 1);
       crew_->older = forgotten_;
     }
-    if (crew_->started < wanted && !at_limit_) {
-      const detail::SignalShield shield;
-      try {
-        for (; crew_->started < wanted; ++crew_->started) {
-          const int i = crew_->started;
-          worker_at(i).thread = std::thread([this, i] { work(i); });
-        }
-      } catch (const std::system_error&) {
-        at_limit_ = true;  // not tried again before the next resize
-      }
+    for (; crew_->started < wanted; ++crew_->started) {
+      const int i = crew_->started;
+      worker_at(i).thread = std::thread([this, i] { work(i); });
     }
-    return std::min(wanted, crew_->started);
   }
 
   void work(int i) noexcept {

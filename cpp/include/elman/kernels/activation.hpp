@@ -119,15 +119,6 @@ inline Packet<T> tanh_softplus(const Packet<T>& x) {
   return simd::div(n, simd::add(n, rest));
 }
 
-// The error function stays with the C library, lane by lane: gelu is rare inside recurrent cells.
-template <class T>
-inline Packet<T> normal_cdf(const Packet<T>& x) {
-  alignas(64) T lanes[simd::kWidth<T>];
-  simd::store<T>(lanes, x);
-  for (T& v : lanes) v = T(0.5) * std::erfc(v * T(-0.70710678118654752440));
-  return simd::load<T>(lanes);
-}
-
 /// slope where 0 < y < 1, else 0; NaN stays NaN.
 template <class T>
 inline Packet<T> slope_inside_unit(const Packet<T>& y, T slope) {
@@ -169,7 +160,7 @@ inline Packet<T> activate(Activation kind, const Packet<T>& x) {
     case Activation::silu:
       return simd::mul(x, math::sigmoid<T>(x));
     case Activation::gelu:
-      return simd::mul(x, detail::normal_cdf<T>(x));
+      return simd::mul(x, math::normal_cdf<T>(x));
     case Activation::mish:
       return simd::mul(x, detail::tanh_softplus<T>(x));
     case Activation::relu6:
@@ -194,7 +185,7 @@ inline Packet<T> derivative_from_input(Activation kind, const Packet<T>& x) {
     const Packet<T> density =
         simd::mul(math::exp<T>(simd::mul(simd::mul(x, x), simd::set1<T>(T(-0.5)))),
                   simd::set1<T>(T(0.39894228040143267794)));
-    return simd::madd(x, density, normal_cdf<T>(x));
+    return simd::madd(x, density, math::normal_cdf<T>(x));
   }
   const Packet<T> w = tanh_softplus<T>(x);  // mish: w + x (1 - w^2) sigmoid(x)
   const Packet<T> dw = simd::mul(simd::sub(one, simd::mul(w, w)), math::sigmoid<T>(x));

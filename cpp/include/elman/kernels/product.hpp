@@ -122,29 +122,49 @@ inline void multiply_packed(Index rows, Index columns, Index depth, const T* a, 
 }
 
 /// Rows of a batch of sequences: row (n, t), t < inner_count, starts at base + n outer + t inner.
-/// Optional factors multiply its columns; a row whose `keep` byte is 0 counts as zeros (a masked
-/// step may hold NaN).
+/// Optional factors multiply its columns.
 template <class T>
 struct Rows {
   const T* base = nullptr;
   Index outer = 0, inner = 0, inner_count = 1;
   const T* factor = nullptr;  // [n, column]
   Index factor_outer = 0;
-  const std::uint8_t* keep = nullptr;
-  Index keep_outer = 0, keep_inner = 0;
+  // Instead of counting through all of them: row i is (outer_index[i d], inner_index[i d]) with
+  // d = index_step, or (outer_index[i d], i) without inner_index. Where that is -1 it is row n of
+  // `start`, if there is one; else, and where it is less, it counts as zeros.
+  const std::int32_t* outer_index = nullptr;
+  const std::int32_t* inner_index = nullptr;
+  Index index_step = 1;
+  const T* start = nullptr;
+  Index start_outer = 0;
 
   // Pointers to the rows [first, first + count), nullptr where a row counts as zeros, and to their
   // factors. One pass with running counters: a division per element would cost more than its use.
   void locate(Index first, Index count, const T** rows, const T** factors) const {
+    if (outer_index != nullptr) return look_up(first, count, rows, factors);
     Index n = first / inner_count, t = first % inner_count;
     for (Index i = 0; i < count; ++i) {
-      const bool kept = keep == nullptr || keep[n * keep_outer + t * keep_inner] != 0;
-      rows[i] = kept ? base + n * outer + t * inner : nullptr;
+      rows[i] = base + n * outer + t * inner;
       if (factors != nullptr) factors[i] = factor + n * factor_outer;
       if (++t == inner_count) {
         t = 0;
         ++n;
       }
+    }
+  }
+
+ private:
+  __attribute__((noinline)) void look_up(Index first, Index count, const T** rows,
+                                         const T** factors) const {
+    for (Index i = 0; i < count; ++i) {
+      const Index n = outer_index[(first + i) * index_step];
+      const Index t = inner_index == nullptr ? first + i : inner_index[(first + i) * index_step];
+      if (t >= 0) {
+        rows[i] = base + n * outer + t * inner;
+      } else {
+        rows[i] = t == -1 && start != nullptr ? start + n * start_outer : nullptr;
+      }
+      if (factors != nullptr) factors[i] = factor + n * factor_outer;
     }
   }
 };

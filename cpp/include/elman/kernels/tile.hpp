@@ -143,49 +143,113 @@ __attribute__((noinline)) void tile_product(const Tile<T>& t) {
 
 // Tile shapes. 24 of AVX-512's 32 registers (12 of AVX2's 16) hold accumulators, the rest the
 // operands; few rows take more blocks at once, because a chain of dependent FMAs needs 8
-// independent ones beside it.
+// independent ones beside it. A tile with more sums than that runs in passes, see run_wide().
 template <int Slots>
 struct TileShape {
   static constexpr int kBudget = simd::kRegisters == 32 ? 24 : 12;
-  static constexpr int kMaxRows = simd::kRegisters == 32 || Slots == 1 ? 6 : 3;
+  static constexpr int kMaxRows = 6;
+  static constexpr bool wide(int rows) { return rows * Slots > kBudget; }
   static constexpr int blocks(int rows) {
+    if (wide(rows)) return 2;
     const int fit = kBudget / (rows * Slots);
     const int cap = rows <= 2 && Slots == 1 ? 8 : 4;
     return fit >= 8 && cap >= 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
   }
-  /// The next tile height for `left` rows: 6, 4, 2, 1 or 3, 2, 1.
+  /// The next tile height for `left` rows: 6, 4, 2, 1.
   static constexpr int rows(Index left) {
-    if (left >= kMaxRows) return kMaxRows;
-    if (kMaxRows == 6 && left >= 4) return 4;
-    return left >= 2 ? 2 : 1;
+    return left >= kMaxRows ? kMaxRows : left >= 4 ? 4 : left >= 2 ? 2 : 1;
   }
   static constexpr int kMaxBlocks = blocks(1);
 };
 
+namespace detail {
+
+/// A tile whose sums exceed the registers: two packets of sums per row and pass, two gates of a
+/// block or, where only one side feeds a sum, the same gate of two blocks. More rows per tile read
+/// the weights, which lie in L2, less often: 64 bytes per 12 FMAs instead of 128.
+template <class T, int R, class Gates>
+inline void run_wide(int blocks, const Tile<T>& t) {
+  constexpr Index kW = simd::kWidth<T>;
+  constexpr int kG = Gates::kGates, kFirstH = Gates::kFirstH;
+  const auto side = [](Operand<T> op, Index block, int gate, bool gates) {
+    op.w += block * op.w_block + gate * kW;
+    if (gates) op.w_block = kW;
+    op.w_k = kG * kW;
+    return op;
+  };
+  // The sums of `slot` and its neighbour in a block, or of `slot` in two blocks.
+  const auto pass = [&](int block, int slot, bool gates, int count) {
+    Tile<T> part = t;
+    if (t.init != nullptr) part.init += block * t.init_block + slot * t.init_slot;
+    part.out += block * t.out_block + slot * t.out_slot;
+    if (gates) {
+      part.init_block = t.init_slot;
+      part.out_block = t.out_slot;
+    }
+    part.x = slot < kG ? side(t.x, block, slot, gates) : Operand<T>{};
+    part.h = slot >= kFirstH ? side(t.h, block, slot - kFirstH, gates) : Operand<T>{};
+    if (count == 2) return tile_product<T, R, 2, Gating<1, 1>, false>(part);
+    tile_product<T, R, 1, Gating<1, 1>, false>(part);
+  };
+  for (int block = 0; block < blocks; ++block) {
+    for (int slot = kFirstH; slot + 1 < kG; slot += 2) pass(block, slot, true, 2);
+  }
+  const auto over_blocks = [&](int slot) {
+    for (int block = 0; block < blocks; block += 2) {
+      pass(block, slot, false, block + 1 < blocks ? 2 : 1);
+    }
+  };
+  if constexpr ((kG - kFirstH) % 2 != 0) over_blocks(kG - 1);
+  for (int slot = 0; slot < kFirstH; ++slot) {
+    over_blocks(slot);
+    over_blocks(kG + slot);
+  }
+}
+
+}  // namespace detail
+
+/// The same tile, moved on by some blocks.
+template <class T>
+inline Tile<T> next_blocks(Tile<T> t, Index blocks) {
+  if (t.init != nullptr) t.init += blocks * t.init_block;
+  t.out += blocks * t.out_block;
+  t.x.w += blocks * t.x.w_block;
+  t.h.w += blocks * t.h.w_block;
+  return t;
+}
+
 /// Runs a tile of `rows` (a height that TileShape::rows gives) by `blocks` (a power of two that
-/// fits beside it).
+/// fits beside the tallest tile).
 template <class T, class Gates, bool Panel = false>
 inline void run_tile(int rows, int blocks, const Tile<T>& tile) {
   using Shape = TileShape<Gates::kSlots>;
   const auto with_rows = [&]<int R>() {
-    constexpr int kMost = Shape::blocks(R);
-    if constexpr (kMost >= 8) {
-      if (blocks == 8) return detail::tile_product<T, R, 8, Gates, Panel>(tile);
+    if constexpr (Shape::wide(R)) {
+      detail::run_wide<T, R, Gates>(blocks, tile);
+    } else {
+      constexpr int kMost = Shape::blocks(R);
+      if constexpr (Shape::wide(Shape::kMaxRows) && kMost < 2) {  // a wide tile takes two
+        if (blocks > kMost) {
+          for (int u = 0; u < blocks; u += kMost) {
+            detail::tile_product<T, R, kMost, Gates, Panel>(next_blocks(tile, u));
+          }
+          return;
+        }
+      }
+      if constexpr (kMost >= 8) {
+        if (blocks == 8) return detail::tile_product<T, R, 8, Gates, Panel>(tile);
+      }
+      if constexpr (kMost >= 4) {
+        if (blocks == 4) return detail::tile_product<T, R, 4, Gates, Panel>(tile);
+      }
+      if constexpr (kMost >= 2) {
+        if (blocks == 2) return detail::tile_product<T, R, 2, Gates, Panel>(tile);
+      }
+      detail::tile_product<T, R, 1, Gates, Panel>(tile);
     }
-    if constexpr (kMost >= 4) {
-      if (blocks == 4) return detail::tile_product<T, R, 4, Gates, Panel>(tile);
-    }
-    if constexpr (kMost >= 2) {
-      if (blocks == 2) return detail::tile_product<T, R, 2, Gates, Panel>(tile);
-    }
-    detail::tile_product<T, R, 1, Gates, Panel>(tile);
   };
-  if constexpr (Shape::kMaxRows == 6) {
-    if (rows == 6) return with_rows.template operator()<6>();
-    if (rows == 4) return with_rows.template operator()<4>();
-  } else {
-    if (rows == 3) return with_rows.template operator()<3>();
-  }
+  if (rows == 6) return with_rows.template operator()<6>();
+  if (rows == 4) return with_rows.template operator()<4>();
   if (rows == 2) return with_rows.template operator()<2>();
   with_rows.template operator()<1>();
 }

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/bptt/input_side.hpp: x K of the time loop, step by step or many steps ahead.
+#pragma once
+
+#include <algorithm>
+#include <array>
+
+#include "elman/bptt/partition.hpp"
+#include "elman/bptt/phase.hpp"
+#include "elman/bptt/schedule.hpp"
+#include "elman/bptt/weights.hpp"
+#include "elman/core/workspace.hpp"
+
+namespace elman::bptt {
+
+// Bytes of projected steps kept ahead: half of the smallest L2 in use, or, where the kernel does
+// not fit into it anyway, enough that reading the kernel for them is a small part of all reading.
+inline constexpr Index kProjectionBytes = 128 * 1024, kMostProjectionBytes = 1024 * 1024;
+
+/// What x adds to the sums of a step, for some rows. With many rows it is an operand of the step's
+/// product; with few it is multiplied ahead of the loop, `chunk` steps at a time.
+template <class T, class Cell>
+class InputSide {
+  static constexpr Index kW = simd::kWidth<T>;
+  static constexpr Index kS = Cell::kSlots;
+
+ public:
+  /// slots: where training keeps the sums, or nullptr.
+  InputSide(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights, const LoopRows<T>& rows,
+            T* slots, bool ragged, Workspace& workspace)
+      : in_(in), w_(weights), rows_(rows), slots_(slots), hp_(simd::padded<T>(in.dims.units)) {
+    few_ = ahead(in, rows.count()) || !weights.is_packed();
+    const Sizes sizes(in, rows.count(), few_, ragged, slots != nullptr);
+    chunk_ = sizes.chunk;
+    copies_ = sizes.copies;
+    const auto take = [&](Index count) {
+      return count == 0 ? nullptr : workspace.template take<T>(count);
+    };
+    copied_ = take(sizes.copied);
+    projected_ = take(sizes.projected);
+    if (sizes.targets != 0) targets_ = workspace.template take<T*>(sizes.targets);
+  }
+
+  /// Bytes that the constructor takes for so many rows.
+  static void count(const Inputs<T>& in, Index rows, bool ragged, bool training,
+                    WorkspaceSize& size) {
+    const Sizes sizes(in, rows, ahead(in, rows) || rows == 1, ragged, training);
+    size.template add<T>(sizes.copied).template add<T>(sizes.projected);
+    size.template add<T*>(sizes.targets);
+  }
+
+  /// Before the products of step k; h_prev is read where the weights are not packed.
+  void prepare(Index k, const T* h_prev, const T* h_copy, int parts) {
+    if (!few_) {
+      loaded_ = copies_ == 0 ? 0 : load(k, k + 1);
+    } else if (!w_.is_packed()) {
+      if constexpr (Cell::kPhases == 1) sum_unpacked(k, h_copy != nullptr ? h_copy : h_prev);
+    } else if (k % chunk_ == 0) {
+      project(k, std::min(k + chunk_, rows_.steps()), parts);
+    }
+  }
+
+  /// Sets what phase P of step k starts from: x as an operand, or its sums.
+  template <int P>
+  void apply(Index k, StepProduct<T>& p) {
+    using Phase = typename Cell::template Phase<P>;
+    p.init = w_.bias.data() + Phase::kFirst * hp_;
+    p.init_slot = hp_;
+    if (few_) {
+      p.init = sums(0, k) + Phase::kFirst * hp_;
+      p.init_row = sums(1, k) - sums(0, k);
+    } else {
+      p.x = side<P>(k);
+    }
+  }
+
+ private:
+  static bool ahead(const Inputs<T>& in, Index rows) {
+    return rows <= kFewRows && in.dims.time > 1;
+  }
+
+  // Elements of the arrays below.
+  struct Sizes {
+    Sizes(const Inputs<T>& in, Index rows, bool few, bool ragged, bool training) {
+      const Index features = in.dims.features;
+      copies = std::max<Index>(in.input_dropout.gates, ragged ? 1 : 0);
+      const Index step = rows * kS * simd::padded<T>(in.dims.units);
+      if (few) {
+        const Index kernel = features * Cell::kGates * in.dims.units * Index(sizeof(T));
+        const Index bytes = std::clamp(kernel / 8, kProjectionBytes, kMostProjectionBytes);
+        const Index width = std::max(step, rows * copies * features) * Index(sizeof(T));
+        const Index steps = std::clamp<Index>(bytes / std::max<Index>(width, 1), 6, 1024);
+        chunk = std::min(steps, std::max<Index>(in.dims.time, 1));
+        if (!training) projected = chunk * step;
+      }
+      copied = copies * rows * features * std::max<Index>(chunk, 1);
+      if (few && copies != 0) targets = rows * chunk;
+    }
+    Index copies, chunk = 0, copied, projected = 0, targets = 0;
+  };
+
+  // x of the steps [k0, k1) times its dropout factors, one copy per gate (in slot order) where the
+  // factors differ; row after row within a step. Returns the rows of one copy.
+  Index load(Index k0, Index k1) {
+    const Factors<T>& factors = in_.input_dropout;
+    const Index features = in_.dims.features;
+    T* to = copied_;
+    Index count = 0;
+    for (Index g = 0; g < copies_; ++g) {
+      count = 0;
+      for (Index k = k0; k < k1; ++k) {
+        const Index active = rows_.active(k);
+        count += active;
+        for (Index r = 0; r < active; ++r, to += features) {
+          const Index n = rows_.sample(r);
+          const T* x = in_.x.at(n, rows_.time(r, k));
+          if (factors.gates == 0) {
+            std::copy_n(x, features, to);
+            continue;
+          }
+          const T* f = factors.row(Cell::kXGate[std::size_t(g)], n);
+          for (Index j = 0; j < features; ++j) to[j] = x[j] * f[j];
+        }
+      }
+    }
+    return count;
+  }
+
+  template <int P>
+  Side<T> side(Index k) {
+    using Phase = typename Cell::template Phase<P>;
+    Side<T> side;
+    side.w = w_.x[P].data();
+    side.depth = in_.dims.features;
+    if (copies_ == 0) {
+      side.a = in_.x.at(rows_.sample(0), rows_.time(0, k));
+      side.row = in_.x.row;
+      return side;
+    }
+    side.a = copied_;
+    side.row = in_.dims.features;
+    if (in_.input_dropout.per_gate()) {
+      side.gate = loaded_ * in_.dims.features;
+      if constexpr (Phase::kSlots == Phase::kGates) side.a += Phase::kFirst * side.gate;
+    }
+    return side;
+  }
+
+  // Sums of the input side: training writes them where the gates of the step will stand.
+  T* sums(Index row, Index k) {
+    if (slots_ != nullptr) return slots_ + rows_.kept(row, k) * kS * hp_;
+    return projected_ + ((k % chunk_) * rows_.count() + row) * kS * hp_;
+  }
+
+  void project(Index k0, Index k1, int parts) {
+    if (copies_ != 0) {
+      loaded_ = load(k0, k1);
+      Index i = 0;
+      for (Index k = k0; k < k1; ++k) {
+        for (Index r = 0; r < rows_.active(k); ++r) targets_[i++] = sums(r, k);
+      }
+      return multiply(k0, 0, 0, loaded_, parts, [&](Index row) { return targets_[row]; });
+    }
+    for (Index row = 0; row < rows_.count(); ++row) {
+      const Index stride = in_.go_backwards ? -in_.x.step : in_.x.step;
+      multiply(k0, row * in_.x.row, stride, k1 - k0, parts,
+               [&](Index i) { return sums(row, k0 + i); });
+    }
+  }
+
+  // The product of `count` rows of x from step k on, with their sums at target(i).
+  template <class Target>
+  void multiply(Index k, Index offset, Index stride, Index count, int parts, Target&& target) {
+    for_phases<Cell>([&]<int P>() {
+      using Phase = typename Cell::template Phase<P>;
+      StepProduct<T> p;
+      p.init = w_.bias.data() + Phase::kFirst * hp_;
+      p.init_slot = hp_;
+      p.x = side<P>(k);
+      p.x.a += offset;
+      if (stride != 0) p.x.row = stride;
+      for_blocks(parts, hp_ / kW, false, [&](Blocks blocks) {
+        run_phase<T, Phase>(p, count, blocks, [&](Index i, Index block, const T* z) {
+          T* to = target(i) + Phase::kFirst * hp_ + block * kW;
+          for (Index slot = 0; slot < Phase::kSlots; ++slot) {
+            simd::store<T>(to + slot * hp_, simd::load<T>(z + slot * kW));
+          }
+        });
+      });
+    });
+  }
+
+  // All sums of a single step, in the order of the packed products.
+  void sum_unpacked(Index k, const T* h) {
+    T* z = sums(0, k);
+    std::copy_n(w_.bias.data(), kS * hp_, z);
+    std::array<T*, Cell::kGates> x_sums{}, h_sums{};
+    for (int slot = 0; slot < kS; ++slot) {
+      constexpr int kFirstH = Cell::template Phase<0>::kFirstRecurrent;
+      if (Cell::kXGate[slot] >= 0) x_sums[Cell::kXGate[slot]] = z + slot * hp_;
+      if (slot >= kFirstH) h_sums[Cell::kHGate[slot]] = z + slot * hp_;
+    }
+    const T* x = in_.x.at(rows_.sample(0), rows_.time(0, k));
+    if (copies_ != 0) {
+      load(k, k + 1);
+      x = copied_;
+    }
+    const Index units = in_.dims.units, ld = Cell::kGates * units;
+    kernels::add_unpacked(x, in_.dims.features, w_.unpacked.kernel, ld, units, x_sums);
+    kernels::add_unpacked(h, units, w_.unpacked.recurrent_kernel, ld, units, h_sums);
+  }
+
+  const Inputs<T>& in_;
+  const ForwardWeights<T, Cell>& w_;
+  const LoopRows<T>& rows_;
+  T* slots_;
+  Index hp_;
+  bool few_ = false;
+  Index chunk_ = 0, copies_ = 0, loaded_ = 0;
+  T* copied_ = nullptr;
+  T* projected_ = nullptr;
+  T** targets_ = nullptr;
+};
+
+}  // namespace elman::bptt

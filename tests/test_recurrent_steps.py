@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resets, lengths and the states of all steps: the fused kernel against the float64 reference."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import elman
+from problems import (
+    KINDS,
+    RESETS,
+    Problem,
+    differentiable,
+    kernel_gradients,
+    solve_kernel,
+)
+from test_recurrent_gradients import check as check_gradients
+from test_recurrent_reference import check as check_forward
+
+MASKS = ("none", "right", "holes", "empty_rows", "all")
+
+
+def grid(kind, resets, **sizes):
+    """Every mask x lengths x direction x state, and the other options in turn."""
+    flags = (False, True)
+    for k, (mask, lengths, back, state) in enumerate(itertools.product(MASKS, flags, flags, flags)):
+        yield Problem(
+            kind,
+            **sizes,
+            mask=mask,
+            lengths=lengths,
+            go_backwards=back,
+            initial_state=state,
+            resets=resets,
+            state_sequences=k % 7 != 3,
+            return_sequences=k % 3 != 1,
+            zero_output_for_mask=k % 5 in (1, 3),
+            use_bias=k % 4 != 2,
+            input_dropout=("none", "shared", "gate")[k % 3],
+            recurrent_dropout=("gate", "none", "shared", "none")[k % 4],
+            seed=k,
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("resets", RESETS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward(kind, resets, dtype):
+    for problem in grid(kind, resets, n=5, t=7, f=3, h=11):
+        check_forward(problem, dtype)
+
+
+@pytest.mark.parametrize("resets", RESETS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients(kind, resets):
+    """Of every operand, from the output, the last states and the states of all steps."""
+    for problem in grid(kind, resets, n=3, t=5, f=2, h=7):
+        check_gradients(problem)
+
+
+SIZES = [(1, 13, 5, 17), (2, 7, 41, 13), (7, 3, 1, 16), (17, 5, 3, 37), (67, 3, 2, 8)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: "x".join(map(str, s)))
+@pytest.mark.parametrize("kind", KINDS)
+def test_sizes(kind, size):
+    """Few rows and many, above and below the widths of registers and tiles."""
+    for k, resets in enumerate(RESETS):
+        problem = Problem(
+            kind, *size, lengths=True, resets=resets, initial_state=True, state_sequences=True
+        )
+        check_forward(problem, "float32")
+        check_gradients(replace(problem, go_backwards=k % 2 == 1, seed=k), count=25)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_states_alone(kind):
+    """Gradients that enter through the states of all steps and nothing else."""
+    count = 2 if kind == "lstm" else 1
+    for mask, resets in itertools.product(("none", "holes"), RESETS):
+        problem = Problem(kind, mask=mask, resets=resets, initial_state=True, state_sequences=True)
+        for k in range(count):
+            used = [False] * (1 + 2 * count)
+            used[1 + count + k] = True
+            check_gradients(problem, used)
+            check_gradients(replace(problem, return_sequences=False), used)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_thread_counts(kind):
+    """Bit-equal at 1, 2, 3 and 5 threads, whether they share rows or units."""
+    threads = elman.get_num_threads()
+    sizes = [(29, 23, 31, 61), (3, 9, 31, 261)]
+    options = {"initial_state": True, "state_sequences": True, "lengths": True}
+    try:
+        for size, resets in itertools.product(sizes, RESETS):
+            problem = Problem(kind, *size, **options, mask="holes", resets=resets)
+            operands, losses = problem.operands(), problem.projections()
+            names = differentiable(operands)
+            found = []
+            for count in (1, 2, 3, 5):
+                elman.set_num_threads(count)
+                found.append(kernel_gradients(problem, operands, losses, "float32", names))
+            for outputs, gradients in found[1:]:
+                for a, b in zip(outputs, found[0][0], strict=True):
+                    np.testing.assert_array_equal(a, b)
+                for name in names:
+                    np.testing.assert_array_equal(gradients[name], found[0][1][name])
+    finally:
+        elman.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_output_without_skipped_steps_is_h(kind):
+    """Then the states of all steps cost no second array, but stay a result of their own."""
+    problem = Problem(kind, state_sequences=True, resets="some", initial_state=True)
+    operands = problem.operands()
+    outputs = solve_kernel(problem, operands, "float32")
+    h_all = outputs[3] if kind == "lstm" else outputs[2]
+    np.testing.assert_array_equal(outputs[0], h_all)
+    masked = {**operands, "mask": np.ones((problem.n, problem.t), bool)}
+    again = solve_kernel(replace(problem, mask="holes"), masked, "float32")
+    for a, b in zip(outputs, again, strict=True):
+        np.testing.assert_array_equal(a, b)
