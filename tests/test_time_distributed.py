@@ -37,6 +37,8 @@ MASK = np.array([[1, 0, 1], [0, 1, 1]], bool)
         (elman.layers.Permute((2, 1)), (2, 3, 7, 5)),
         (elman.Sequential([LSTM(4), Dense(2)]), (2, 3, 2)),
         (Lambda(lambda x: x[:, 0] * 2.0), (2, 3, 7)),
+        (elman.layers.Conv1D(4, 2), (2, 3, 4, 4)),
+        (elman.layers.MaxPooling1D(2), (2, 3, 2, 7)),
     ],
     ids=lambda value: type(value).__name__,
 )
