@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class KerasCase:
     outputs: int
     dropout: bool
     arrays: dict[str, np.ndarray]
+    training: bool = False
 
     def __str__(self) -> str:
         return f"{self.family}-{self.index}"
@@ -44,10 +46,15 @@ class KerasCase:
 
 def load(family: str) -> list[KerasCase]:
     with np.load(DATA / f"keras_{family}.npz") as stored:
-        found = []
+        found, taken = [], 0
+        data = stored["data"] if "data" in stored.files else None
         for k, case in enumerate(json.loads(stored["cases"].item())):
             names = [name for name in stored.files if name.startswith(f"{k}/")]
             arrays = {name.split("/")[1]: stored[name] for name in names}
+            for name, (dtype, shape) in case.pop("packed", {}).items():
+                size = math.prod(shape)
+                arrays[name] = data[taken : taken + size].reshape(shape).astype(dtype)
+                taken += size
             case["states"] = sum(case.pop("state_groups"))
             found.append(KerasCase(family, k, arrays=arrays, **case))
     return found

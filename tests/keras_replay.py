@@ -18,18 +18,24 @@ def compare(case, actual, expected, what):
     assert_close(actual, expected, RELATIVE * max(scale, 1e-3), f"{case} {what}")
 
 
-def make_layer(spec):
-    config = dict(spec["config"])
+def make_layer(spec, **more):
+    config = {**spec["config"], **more}
     if "cell" in config:
         config["cell"] = [make_layer(cell) for cell in config["cell"]]
+    for key in ("layer", "backward_layer"):
+        if key in config:
+            config[key] = make_layer(config[key])
     return getattr(elman.layers, spec["class"])(**config)
 
 
-def run_layers(case, arrays):
-    """(outputs, gradients by name) of the case through elman's layers."""
-    layers = [make_layer(spec) for spec in case.layers]
+def run_layers(case, arrays, dtype="float32"):
+    """(outputs, gradients by name) of the case through elman's layers.
+
+    The weights afterwards go under their names "w0", ... with "after " in front.
+    """
+    layers = [make_layer(spec, dtype=dtype) for spec in case.layers]
     variables = {"x": elman.Variable(arrays["x"])} if "gx" in arrays else {}
-    variables |= {f"s{k}": elman.Variable(s) for k, s in enumerate(case.all("s", case.states))}
+    variables |= {f"s{k}": elman.Variable(arrays[f"s{k}"]) for k in range(case.states)}
     first = {"mask": arrays["mask"]} if "mask" in arrays else {}
     if case.states:
         first["initial_state"] = [variables[f"s{k}"] for k in range(case.states)]
@@ -38,11 +44,11 @@ def run_layers(case, arrays):
     def call():
         value = x
         for k, layer in enumerate(layers):
-            value = layer(value, **(first if k == 0 else {}))
+            value = layer(value, training=case.training, **(first if k == 0 else {}))
         return list(value) if isinstance(value, (list, tuple)) else [value]
 
     call()  # builds the weights
-    weights = iter(case.all("w", case.weights))
+    weights = iter([arrays[f"w{k}"] for k in range(case.weights)])
     for layer in layers:
         layer.set_weights([next(weights) for _ in layer.weights])
     with elman.GradientTape() as tape:
@@ -55,7 +61,8 @@ def run_layers(case, arrays):
             variables[f"w{len(variables)}"] = weight
     names = [n for n in variables if n[0] != "w"] + [f"w{k}" for k in range(case.weights)]
     found = tape.gradient(loss, list(variables.values()))
-    return outputs, dict(zip(names, found, strict=True))
+    after = {f"after {n}": v for n, v in zip(names, variables.values(), strict=True) if n[0] == "w"}
+    return outputs, dict(zip(names, found, strict=True)) | after
 
 
 def run_fused(case, arrays):
@@ -101,3 +108,6 @@ def check(case, arrays, outputs, found):
         expected = arrays["g" + name]
         value = np.zeros_like(expected) if found[name] is None else found[name]
         compare(case, value, expected, f"d_{name}")
+    for name in arrays:
+        if name.startswith("a"):
+            compare(case, found[f"after w{name[1:]}"], arrays[name], f"w{name[1:]} afterwards")

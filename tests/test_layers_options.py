@@ -55,18 +55,18 @@ def test_units_take_every_integer_type():
 )
 def test_keras_1_names(alias, value, name, kept):
     places = () if name == "units" else (3,)
-    with pytest.warns(UserWarning, match=rf"\[LSTM\] {alias} is the Keras 1 name of {name}"):
+    with pytest.warns(UserWarning, match=rf"\[LSTM\] {alias} is an older Keras name of {name}"):
         layer = LSTM(*places, **{alias: value})
     assert getattr(layer, name) == kept
 
 
 def test_keras_1_initializer_and_regularizer_names():
-    with pytest.warns(UserWarning, match="Keras 1"):
+    with pytest.warns(UserWarning, match="older Keras name"):
         layer = Dense(2, init="ones", W_regularizer="l2", b_regularizer="l1")
     assert type(layer.kernel_initializer).__name__ == "Ones"
     assert layer.kernel_regularizer.get_config() == {"l2": 0.01}
     assert layer.bias_regularizer.get_config() == {"l1": 0.01}
-    with pytest.warns(UserWarning, match="Keras 1"):
+    with pytest.warns(UserWarning, match="older Keras name"):
         layer = GRU(2, inner_init="identity", U_regularizer="l2")
     assert type(layer.recurrent_initializer).__name__ == "Identity"
     with pytest.raises(ValueError, match=r"consume_less: expected 'cpu', 'mem' or 'gpu'"):

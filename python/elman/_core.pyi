@@ -506,6 +506,21 @@ def sparse_categorical_crossentropy(y_true: object | None, y_pred: object | None
 def binary_crossentropy(y_true: object | None, y_pred: object | None, from_logits: bool = False) -> Tensor:
     """The binary cross-entropy of each element."""
 
+def layer_norm(x: object | None, gamma: object | None, beta: object | None, epsilon: float) -> Tensor:
+    """
+    (x - mean) / sqrt(variance + epsilon) * gamma + beta over the last axis.
+    """
+
+def batch_norm(x: object | None, gamma: object | None, beta: object | None, mask: object | None, epsilon: float) -> tuple:
+    """
+    Returns (y, mean, variance, rows used) with x (..., C) normalized by the mean and variance of the rows that the bool mask (...) keeps; no gradient flows through the latter three.
+    """
+
+def batch_norm_inference(x: object | None, gamma: object | None, beta: object | None, mean: object | None, variance: object | None, epsilon: float) -> Tensor:
+    """
+    x (..., C) normalized by a given mean and variance (C,), which are constants.
+    """
+
 def conv(x: object | None, kernel: object | None, bias: object | None, strides: object | None, padding: str, dilation_rate: object | None, activation: str = 'linear') -> Tensor:
     """
     activation(conv(x, kernel) + bias): x (N, spatial axes, C), kernel (taps, C, F).

@@ -25,8 +25,10 @@ from typing import Any, NoReturn
 from elman import activations
 from elman._backend import core
 from elman._errors import fail_text
-from elman.layers import RNN, Activation, Dense, Dropout, StackedRNNCells, _checks
+from elman.layers import RNN, Activation, Dense, StackedRNNCells, _checks
 from elman.layers._cell import BuiltinCell
+from elman.layers._elementwise import Noise
+from elman.layers.cudnn import CuDNN
 from elman.models.sequential import Sequential
 
 
@@ -83,7 +85,10 @@ def _refuse(layer: Any, why: str, where: str) -> NoReturn:
 
 
 def _append(stream: core.Stream, layer: Any, where: str) -> None:
-    for kind in (RNN, Dense, Activation, Dropout):
+    if isinstance(layer, CuDNN):
+        plain = type(layer).__name__.removeprefix("CuDNN")
+        _refuse(layer, f"{plain}.set_weights takes its weights, which a stream runs", where)
+    for kind in _APPEND:
         if isinstance(layer, kind):
             if type(layer).call is not kind.call:
                 _refuse(layer, "it has a call of its own", where)
@@ -133,12 +138,12 @@ def _append_activation(stream: core.Stream, layer: Any, where: str) -> None:
 
 
 def _skip(stream: core.Stream, layer: Any, where: str) -> None:
-    """Dropout is the identity outside of training."""
+    """Dropout and other noise are the identity outside of training."""
 
 
 _APPEND = {
     RNN: _append_recurrent,
     Dense: _append_dense,
     Activation: _append_activation,
-    Dropout: _skip,
+    Noise: _skip,
 }

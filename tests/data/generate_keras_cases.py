@@ -10,7 +10,8 @@ Dropout masks are handed to the Keras cell, so that the numbers do not depend on
 One .npz per family. "cases" holds the descriptions as JSON; the arrays of case k are named
 "k/x", "k/mask", "k/s0"... (initial states), "k/w0"... (weights), "k/di", "k/dr" (input and
 recurrent dropout masks [gates, N, ...]), "k/o0"... (outputs), "k/p0"... (the loss is
-sum_j sum(p_j * o_j)), and gradients "k/gx", "k/gs0"..., "k/gw0"...
+sum_j sum(p_j * o_j)), and gradients "k/gx", "k/gs0"..., "k/gw0"... Cases with "training" also
+have "k/a2"...: what the weight of that number, which is not trained, is after the call.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ def keras_layer(spec):
     for key in ("activation", "recurrent_activation"):
         if key in config:
             config[key] = keras_activation(config[key])
+    for key in ("layer", "backward_layer"):
+        if key in config:
+            config[key] = keras_layer(config[key])
     if spec["class"] == "RNN":
         cells = [keras_layer(cell) for cell in config.pop("cell")]
         return keras.layers.RNN(cells, **config)
@@ -104,6 +108,9 @@ def set_weights(layers, arrays, rng):
     for layer in layers:
         scale = 0.4 if getattr(layer, "activation", None) is keras.activations.exponential else 1.6
         weights = [small(rng, w.shape, scale / np.sqrt(w.shape[0] + 1)) for w in layer.weights]
+        for k, w in enumerate(layer.weights):
+            if w.name == "moving_variance":
+                weights[k] = np.abs(weights[k]) + np.float32(0.5)
         layer.set_weights(weights)
         first = sum(key[0] == "w" for key in arrays)
         arrays |= {f"w{first + k}": w for k, w in enumerate(weights)}
@@ -118,7 +125,7 @@ def call(layers, case, arrays, x, states):
         first["initial_state"] = nested if len(nested) > 1 else nested[0]
     value = x
     for k, layer in enumerate(layers):
-        more = {"training": True} if case["dropout"] else {}
+        more = {"training": True} if case["dropout"] or case.get("training") else {}
         value = layer(value, **(first if k == 0 else {}), **more)
     return list(keras.tree.flatten(value))
 
@@ -139,8 +146,11 @@ def run(case, arrays, rng):
         assert np.abs(arrays[f"o{k}"]).max() < 20, "an exploding recurrence tests nothing"
         arrays[f"p{k}"] = small(rng, output.shape, 1.0)
         loss = loss + (output * torch.tensor(arrays[f"p{k}"])).sum()
-    weights = [w.value for layer in layers for w in layer.weights]
-    sources = {f"gw{k}": w for k, w in enumerate(weights)}
+    weights = [w for layer in layers for w in layer.weights]
+    sources = {f"gw{k}": w.value for k, w in enumerate(weights) if w.trainable}
+    if case.get("training"):
+        after = {f"a{k}": w for k, w in enumerate(weights) if not w.trainable}
+        arrays |= {name: w.value.detach().numpy().copy() for name, w in after.items()}
     sources |= {f"gs{k}": s for k, s in enumerate(states)}
     sources |= {"gx": x} if x.requires_grad else {}
     found = torch.autograd.grad(loss, list(sources.values()), allow_unused=True)
@@ -208,13 +218,23 @@ def model_cases():
     yield [embedding, layer("RNN", cell=stack)], (2, 11), 13
 
 
-def family(name, produced, run=run):
-    """Writes the cases, each run by `run(case, arrays, rng)`."""
-    descriptions, stored = [], {}
+def family(name, produced, run=run, *, packed=False):
+    """Writes the cases, each run by `run(case, arrays, rng)`.
+
+    A file of many small arrays is mostly the headers of its entries: `packed` writes one array,
+    "data", as float32, which ids and masks fit into as well, and the shapes into the descriptions.
+    """
+    descriptions, stored, pieces = [], {}, []
     for k, (case, arrays) in enumerate(produced):
         run(case, arrays, np.random.default_rng([len(name), k]))
         descriptions.append(case)
-        stored |= {f"{k}/{key}": value for key, value in arrays.items()}
+        if packed:
+            case["packed"] = {key: [str(v.dtype), list(v.shape)] for key, v in arrays.items()}
+            pieces += [value.astype(np.float32).ravel() for value in arrays.values()]
+        else:
+            stored |= {f"{k}/{key}": value for key, value in arrays.items()}
+    if packed:
+        stored["data"] = np.concatenate(pieces)
     path = HERE / f"keras_{name}.npz"
     np.savez_compressed(path, cases=np.array(json.dumps(descriptions)), **stored)
     print(f"{path.name}: {len(descriptions)} cases, {path.stat().st_size} bytes")

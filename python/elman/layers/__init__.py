@@ -6,11 +6,23 @@ from elman.layers._recurrent import Recurrent as Recurrent
 from elman.layers._serialize import deserialize as deserialize
 from elman.layers._serialize import serialize as serialize
 from elman.layers.activation import Activation as Activation
+from elman.layers.activity_regularization import ActivityRegularization as ActivityRegularization
+from elman.layers.advanced_activations import ELU as ELU
+from elman.layers.advanced_activations import LeakyReLU as LeakyReLU
+from elman.layers.advanced_activations import PReLU as PReLU
+from elman.layers.advanced_activations import ReLU as ReLU
+from elman.layers.advanced_activations import Softmax as Softmax
+from elman.layers.batch_normalization import BatchNormalization as BatchNormalization
+from elman.layers.bidirectional import Bidirectional as Bidirectional
 from elman.layers.conv import Conv1D as Conv1D
 from elman.layers.conv import Conv2D as Conv2D
 from elman.layers.conv import Conv3D as Conv3D
+from elman.layers.cudnn import CuDNNGRU as CuDNNGRU
+from elman.layers.cudnn import CuDNNLSTM as CuDNNLSTM
 from elman.layers.dense import Dense as Dense
 from elman.layers.dropout import Dropout as Dropout
+from elman.layers.dropout import SpatialDropout1D as SpatialDropout1D
+from elman.layers.dropout import SpatialDropout2D as SpatialDropout2D
 from elman.layers.embedding import Embedding as Embedding
 from elman.layers.flatten import Flatten as Flatten
 from elman.layers.global_pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
@@ -22,9 +34,14 @@ from elman.layers.global_pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
 from elman.layers.gru import GRU as GRU
 from elman.layers.gru import GRUCell as GRUCell
 from elman.layers.input_layer import InputLayer as InputLayer
+from elman.layers.lambda_layer import Lambda as Lambda
 from elman.layers.layer import Layer as Layer
+from elman.layers.layer_normalization import LayerNormalization as LayerNormalization
 from elman.layers.lstm import LSTM as LSTM
 from elman.layers.lstm import LSTMCell as LSTMCell
+from elman.layers.masking import Masking as Masking
+from elman.layers.noise import GaussianDropout as GaussianDropout
+from elman.layers.noise import GaussianNoise as GaussianNoise
 from elman.layers.padding import Cropping1D as Cropping1D
 from elman.layers.padding import Cropping2D as Cropping2D
 from elman.layers.padding import ZeroPadding1D as ZeroPadding1D
@@ -35,33 +52,45 @@ from elman.layers.pooling import AveragePooling3D as AveragePooling3D
 from elman.layers.pooling import MaxPooling1D as MaxPooling1D
 from elman.layers.pooling import MaxPooling2D as MaxPooling2D
 from elman.layers.pooling import MaxPooling3D as MaxPooling3D
+from elman.layers.reshaping import Permute as Permute
+from elman.layers.reshaping import RepeatVector as RepeatVector
+from elman.layers.reshaping import Reshape as Reshape
 from elman.layers.rnn import RNN as RNN
 from elman.layers.simple_rnn import SimpleRNN as SimpleRNN
 from elman.layers.simple_rnn import SimpleRNNCell as SimpleRNNCell
 from elman.layers.stacked_rnn_cells import StackedRNNCells as StackedRNNCells
+from elman.layers.time_distributed import TimeDistributed as TimeDistributed
 from elman.layers.up_sampling import UpSampling1D as UpSampling1D
 from elman.layers.up_sampling import UpSampling2D as UpSampling2D
 
 from elman._symbolic import Input as Input  # isort: skip - needs the layers above
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
     "RNN",
     "Activation",
+    "ActivityRegularization",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
+    "BatchNormalization",
+    "Bidirectional",
     "Conv1D",
     "Conv2D",
     "Conv3D",
     "Cropping1D",
     "Cropping2D",
+    "CuDNNGRU",
+    "CuDNNLSTM",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
     "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -71,14 +100,27 @@ __all__ = [
     "Input",
     "InputLayer",
     "LSTMCell",
+    "Lambda",
     "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Masking",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "PReLU",
+    "Permute",
+    "ReLU",
     "Recurrent",
+    "RepeatVector",
+    "Reshape",
     "SimpleRNN",
     "SimpleRNNCell",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
     "StackedRNNCells",
+    "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",
     "ZeroPadding1D",

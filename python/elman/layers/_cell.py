@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from elman import _random
 from elman._backend import core
 from elman.activations import kernel_name
+from elman.layers import _layouts
 from elman.layers._loop import Loop, checked_states, step_loop
 from elman.layers._run import zero_states
 from elman.layers.layer import Layer
@@ -116,6 +117,21 @@ class BuiltinCell(Layer):
     def _bias_start(self) -> Any:
         return self.bias_initializer
 
+    # Whether the weights are stored in the layout of CuDNN.
+    _stored: ClassVar[bool] = False
+
+    def _operands(self) -> tuple[Any, Any, Any]:
+        """kernel, recurrent_kernel and bias (or None) as the compiled kernel takes them."""
+        return self.kernel, self.recurrent_kernel, self.bias
+
+    def _adapted(self, where: str, values: list[Any]) -> list[Any]:
+        """Weights that come from the CuDNN layer of this kind, or from the plain one to it."""
+        kind = self._kernel_kind()
+        same = self.bias is None or tuple(values[2].shape) == tuple(self.bias.shape)
+        if same or kind not in _layouts.GATES:
+            return values
+        return _layouts.convert(where, values, (kind, self._stored), self.units)
+
     def get_initial_state(
         self, inputs: Any = None, batch_size: int | None = None, dtype: str | None = None
     ) -> list[Any]:
@@ -210,9 +226,7 @@ class BuiltinCell(Layer):
         masks = self._draw_masks(x.shape) if training else (None, None)
         fused = self._fused()
         if fused is not None:
-            return fused.forward(
-                x, self.kernel, self.recurrent_kernel, self.bias, states, mask, *masks, *loop
-            )
+            return fused.forward(x, *self._operands(), states, mask, *masks, *loop)
         if states is None:
             states = self.get_initial_state(x)
         return step_loop(
@@ -234,8 +248,7 @@ class BuiltinCell(Layer):
         if fused is None:
             return self.step(inputs, states, masks)
         x = core.expand_dims(inputs, 1)
-        weights = self.kernel, self.recurrent_kernel, self.bias
-        return fused.forward(x, *weights, states, None, *masks, *Loop())
+        return fused.forward(x, *self._operands(), states, None, *masks, *Loop())
 
     def step(self, x: Any, states: list[Any], masks: Masks) -> tuple[Any, list[Any]]:
         """One step by differentiable operations; each cell writes its equations here."""

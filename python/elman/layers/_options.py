@@ -17,7 +17,7 @@ from elman._errors import closest
 
 REQUIRED: Any = inspect.Parameter.empty
 
-# Keras 1 names, used when the layer has the new name and not the old one.
+# Names of Keras 1 (alpha: of Keras 2), used when the layer has the new name and not the old one.
 _ALIASES = {
     "output_dim": "units",
     "init": "kernel_initializer",
@@ -34,6 +34,7 @@ _ALIASES = {
     "dropout_U": "recurrent_dropout",
     "consume_less": "implementation",
     "p": "rate",
+    "alpha": "negative_slope",
 }
 _CONSUME_LESS = {"cpu": 0, "mem": 1, "gpu": 2}
 
@@ -81,6 +82,12 @@ class Option:
         option.name = self.name
         return option
 
+    def by_name(self) -> Option:
+        """The same option as one that is given by name only."""
+        option = Option(self.default, self.check, self.save, keyword=True, doc=self.doc)
+        option.name = self.name
+        return option
+
     def parameter(self) -> inspect.Parameter:
         """The option as a parameter of the layer's signature."""
         kind = inspect.Parameter.KEYWORD_ONLY if self.keyword else _BY_PLACE
@@ -120,10 +127,10 @@ def declare(cls: type, options: dict[str, Option], base: Mapping[str, Option]) -
 
     The `__init__` checks all values and hands them to `cls._start(values, base_values)`.
     """
-    parameters = [option.parameter() for option in [*options.values(), *base.values()]]
+    every = {**base, **options}
+    parameters = [option.parameter() for option in {**options, **every}.values()]
     parameters.sort(key=lambda parameter: parameter.kind)  # stable: keyword-only ones go last
     places = [p.name for p in parameters if p.kind is _BY_PLACE]
-    every = {**base, **options}
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         where = type(self).__name__
@@ -174,7 +181,7 @@ def _bind(
 
 
 def _real(where: str, key: str, value: Any, known: Mapping[str, Option]) -> tuple[str, Any]:
-    """Name and value of an argument given by its Keras 1 name; TypeError for any other name."""
+    """Name and value of an argument given by its older name; TypeError for any other name."""
     name = _ALIASES.get(key)
     if name is None or name not in known:
         near = closest(key, known)
@@ -183,7 +190,7 @@ def _real(where: str, key: str, value: Any, known: Mapping[str, Option]) -> tupl
         if value not in _CONSUME_LESS:
             raise ValueError(f"[{where}] {key}: expected 'cpu', 'mem' or 'gpu', got {value!r}")
         value = _CONSUME_LESS[value]
-    warnings.warn(f"[{where}] {key} is the Keras 1 name of {name}", UserWarning, stacklevel=5)
+    warnings.warn(f"[{where}] {key} is an older Keras name of {name}", UserWarning, stacklevel=5)
     return name, value
 
 

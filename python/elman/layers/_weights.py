@@ -43,8 +43,19 @@ class WeightHolder:
     """
 
     name: str = ""
-    trainable: bool = True
     built: bool = False
+    _trainable: bool = True
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers change the weights; setting it sets it on all parts as well."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = value
+        for part in self._sublayers():
+            part.trainable = value
 
     def add_weight(
         self,
@@ -186,6 +197,7 @@ class WeightHolder:
             named_tensor(value, variable.dtype, where, f"weights[{index}]")
             for index, (variable, value) in enumerate(zip(own, weights, strict=True))
         ]
+        values = self._adapted(where, values)
         for index, (variable, value) in enumerate(zip(own, values, strict=True)):
             if tuple(value.shape) != tuple(variable.shape):
                 what, shape = f"weights[{index}]", tuple(variable.shape)
@@ -194,6 +206,10 @@ class WeightHolder:
                 )
         for variable, value in zip(own, values, strict=True):
             variable.assign(value)
+
+    def _adapted(self, where: str, values: list[Any]) -> list[Any]:
+        """Tensors for `weights`, converted when they are the same weights in another layout."""
+        return values
 
     def count_params(self) -> int:
         """Number of scalars in all weights.

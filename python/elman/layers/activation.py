@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from elman.layers import _checks
+from elman.layers._elementwise import Elementwise
 from elman.layers._options import REQUIRED
-from elman.layers.layer import Layer
 
 
-class Activation(Layer):
+class Activation(Elementwise):
     """An activation function as a layer; softmax runs over the last axis.
 
     Shapes: x of any shape -> the same shape.
@@ -26,15 +26,9 @@ class Activation(Layer):
     """
 
     _leaf = True
-    _casts_integers = True
-    supports_masking = True
 
     activation = _checks.activation(REQUIRED, "the function")
 
     def call(self, inputs: Any) -> Any:
         """The function of the input."""
         return self.activation(inputs)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The input's shape."""
-        return input_shape

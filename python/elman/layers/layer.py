@@ -108,7 +108,8 @@ class Layer(WeightHolder):
         """Take over checked arguments; the `__init__` of every layer ends here."""
         self.__dict__.update(values)
         self.name = base["name"] or self._automatic_name()
-        self.trainable = base["trainable"]
+        if not base["trainable"]:
+            self.trainable = False
         self.dtype = base["dtype"] or _settings.floatx()
         self._dtype_given = base["dtype"] is not None
         self.batch_input_shape = self._declared_shape(base)
@@ -323,11 +324,15 @@ class Layer(WeightHolder):
             config["batch_input_shape"] = list(self.batch_input_shape)
         config["dtype"] = self.dtype
         for name, option in self._options.items():
-            value = getattr(self, name)
+            value = self._option_value(name)
             config[name] = option.save(value) if option.save else value
         if type(self).get_config is Layer.get_config:
             config.update(_options.captured_config(self) or {})
         return config
+
+    def _option_value(self, name: str) -> Any:
+        """The value of an option: the attribute of its name, unless that means something else."""
+        return getattr(self, name)
 
     @classmethod
     def from_config(

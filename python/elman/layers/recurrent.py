@@ -2,6 +2,9 @@
 """The recurrent layers under the module name of Keras 2: `elman.layers.recurrent`."""
 
 from elman.layers._recurrent import Recurrent as Recurrent
+from elman.layers.bidirectional import Bidirectional as Bidirectional
+from elman.layers.cudnn import CuDNNGRU as CuDNNGRU
+from elman.layers.cudnn import CuDNNLSTM as CuDNNLSTM
 from elman.layers.gru import GRU as GRU
 from elman.layers.gru import GRUCell as GRUCell
 from elman.layers.lstm import LSTM as LSTM

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from elman._backend import core
-from elman._errors import fail_text
-from elman._symbolic import is_symbolic
-from elman._tensors import Tensor, is_array, with_mask
+from elman._tensors import Tensor
 from elman.layers import _checks
-from elman.layers._loop import LOOPS, flatten, lengths_mask, step_lengths, step_mask
+from elman.layers._call_states import TakesStates
+from elman.layers._loop import LOOPS, step_lengths, step_mask
 from elman.layers._options import REQUIRED, Option, named
 from elman.layers._run import (
     check_cell,
@@ -47,7 +46,7 @@ def _check_cell(where: str, name: str, cell: Any) -> Any:
     return check_cell(where, name, cell)
 
 
-class RNN(CarriedStates):
+class RNN(TakesStates, CarriedStates):
     """A cell over a sequence.
 
     A cell has `call(inputs, states)`, returning the output and the list of new states, and
@@ -105,7 +104,6 @@ class RNN(CarriedStates):
         self._rank: int | None = None
         self._carried: list[Any] | None = None
         self._batch_fixed = False  # True once a call has used the carried states
-        self._constants_count: int | None = None
         self._share_dtype()
 
     def _share_dtype(self) -> None:
@@ -188,89 +186,14 @@ class RNN(CarriedStates):
 
     # -- calling --------------------------------------------------------------------------------
 
-    def _call_checked(self, inputs: Any, args: Any, kwargs: Any, mask: Any, training: Any) -> Any:
-        """`layer(x, initial_state, constants)`, or the states in one list with the input."""
-        names = ("initial_state", "constants")
-        if len(args) > len(names):
-            where = f"{type(self).__name__}.call"
-            raise TypeError(
-                f"[{where}] expected x, initial_state and constants, got {1 + len(args)}"
-            )
-        kwargs.update(zip(names, args, strict=False))
-        initial_state, constants = (kwargs.pop(name, None) for name in names)
-        if isinstance(inputs, (list, tuple)) and any(map(_is_input, inputs)):
-            self._check_rows(inputs)
-            inputs, initial_state, constants = self._split(list(inputs), initial_state, constants)
-        if initial_state is not None or constants is not None:
-            self._check_mixture(inputs, initial_state, constants)
-        if constants is not None:
-            kwargs["constants"] = self._checked_constants(constants)
-        if initial_state is not None:
-            kwargs["initial_state"] = initial_state
-        if kwargs.get("lengths") is None:
-            return super()._call_checked(inputs, (), kwargs, mask, training)
-        if mask is not None:
-            where = f"{type(self).__name__}.call"
-            raise ValueError(
-                f"[{where}] lengths: expected either mask or lengths, got both; False in a mask "
-                "skips any step, lengths skip the last ones"
-            )
-        output = super()._call_checked(inputs, (), kwargs, None, training)
-        return self._with_lengths(output, kwargs["lengths"]) if self.return_sequences else output
+    def _count_states(self) -> int:
+        return len(state_shapes(self.cell))
 
-    def _with_lengths(self, output: Any, lengths: Any) -> Any:
-        """A sequence that carries the mask of its lengths to the next layer."""
-        several = isinstance(output, list)
-        first = output[0] if several else output
-        if isinstance(first, Tensor):
-            first = with_mask(first, lengths_mask(lengths, first.shape[1]))
-        return [first, *output[1:]] if several else first
+    def _takes_constants(self) -> bool:
+        return takes_constants(self.cell)
 
-    def _check_rows(self, parts: Any) -> None:
-        """ValueError for a list of sequences [T, F], which are not an input and its states."""
-        shapes = [tuple(getattr(part, "shape", ())) for part in parts]
-        if len(shapes) > 1 and all(len(shape) == 2 for shape in shapes):
-            where, got = f"{type(self).__name__}.call", f"a list of {shapes[0]}, {shapes[1]}, ..."
-            hint = "pad them to one array and give lengths=; fit and predict of a model take lists"
-            raise ValueError(fail_text(where, "x", "(N, T, F)", got, hint))
-
-    def _checked_constants(self, constants: Any) -> list[Any]:
-        constants = list(constants) if isinstance(constants, (list, tuple)) else [constants]
-        self._constants_count = len(constants)
-        if not takes_constants(self.cell):
-            where, name = f"{type(self).__name__}.call", type(self.cell).__name__
-            raise ValueError(
-                f"[{where}] constants: expected a cell whose call takes constants, "
-                f"got {name} without that parameter"
-            )
-        return constants
-
-    def _split(self, parts: list[Any], initial_state: Any, constants: Any) -> tuple[Any, ...]:
-        """[x, state, ..., constant, ...] taken apart; keyword arguments go first."""
-        inputs, rest = parts[0], parts[1:]
-        count = len(state_shapes(self.cell))
-        if self._constants_count is not None and constants is None and rest:
-            count = max(0, len(rest) - self._constants_count)
-        if initial_state is None and rest:
-            initial_state, rest = rest[:count] or None, rest[count:]
-        if constants is None and rest:
-            constants, rest = rest, []
-        if rest:
-            where = f"{type(self).__name__}.call"
-            raise ValueError(
-                f"[{where}] inputs: expected x and at most {count} states, got a list of "
-                f"{len(parts)}; give the states there or as initial_state, not both"
-            )
-        return inputs, initial_state, constants
-
-    def _check_mixture(self, inputs: Any, initial_state: Any, constants: Any) -> None:
-        extras = flatten([initial_state, constants])
-        kinds = {is_symbolic(item) for item in [inputs, *extras] if item is not None}
-        if len(kinds) > 1:
-            raise ValueError(
-                f"[{type(self).__name__}.call] initial_state and constants: expected all of them "
-                "symbolic like the input, or none, got a mixture of symbolic tensors and arrays"
-            )
+    def _cell_name(self) -> str:
+        return type(self.cell).__name__
 
     def call(
         self,
@@ -357,6 +280,10 @@ class RNN(CarriedStates):
 
         return streaming.of_layer(self, batch_size)
 
+    def _adapted(self, where: str, values: list[Any]) -> list[Any]:
+        adapted = getattr(self.cell, "_adapted", None)
+        return values if adapted is None else adapted(where, values)
+
     # -- configuration --------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
@@ -388,7 +315,3 @@ def _first(shape: Any) -> Any:
 def _cells(cell: Any) -> list[Any]:
     """The cell and, for a stack, the cells in it."""
     return [cell, *(inner for item in getattr(cell, "cells", ()) for inner in _cells(item))]
-
-
-def _is_input(item: Any) -> bool:
-    return is_array(item) or is_symbolic(item)

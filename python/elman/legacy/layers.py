@@ -10,20 +10,28 @@ False
 """
 
 from elman import layers as _layers
+from elman.layers import ELU as ELU
 from elman.layers import RNN as RNN
 from elman.layers import Activation as Activation
+from elman.layers import ActivityRegularization as ActivityRegularization
 from elman.layers import AveragePooling1D as AveragePooling1D
 from elman.layers import AveragePooling2D as AveragePooling2D
 from elman.layers import AveragePooling3D as AveragePooling3D
+from elman.layers import BatchNormalization as BatchNormalization
+from elman.layers import Bidirectional as Bidirectional
 from elman.layers import Conv1D as Conv1D
 from elman.layers import Conv2D as Conv2D
 from elman.layers import Conv3D as Conv3D
 from elman.layers import Cropping1D as Cropping1D
 from elman.layers import Cropping2D as Cropping2D
+from elman.layers import CuDNNGRU as CuDNNGRU
+from elman.layers import CuDNNLSTM as CuDNNLSTM
 from elman.layers import Dense as Dense
 from elman.layers import Dropout as Dropout
 from elman.layers import Embedding as Embedding
 from elman.layers import Flatten as Flatten
+from elman.layers import GaussianDropout as GaussianDropout
+from elman.layers import GaussianNoise as GaussianNoise
 from elman.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
 from elman.layers import GlobalAveragePooling2D as GlobalAveragePooling2D
 from elman.layers import GlobalAveragePooling3D as GlobalAveragePooling3D
@@ -32,14 +40,27 @@ from elman.layers import GlobalMaxPooling2D as GlobalMaxPooling2D
 from elman.layers import GlobalMaxPooling3D as GlobalMaxPooling3D
 from elman.layers import Input as Input
 from elman.layers import InputLayer as InputLayer
+from elman.layers import Lambda as Lambda
 from elman.layers import Layer as Layer
+from elman.layers import LayerNormalization as LayerNormalization
+from elman.layers import LeakyReLU as LeakyReLU
+from elman.layers import Masking as Masking
 from elman.layers import MaxPooling1D as MaxPooling1D
 from elman.layers import MaxPooling2D as MaxPooling2D
 from elman.layers import MaxPooling3D as MaxPooling3D
+from elman.layers import Permute as Permute
+from elman.layers import PReLU as PReLU
 from elman.layers import Recurrent as Recurrent
+from elman.layers import ReLU as ReLU
+from elman.layers import RepeatVector as RepeatVector
+from elman.layers import Reshape as Reshape
 from elman.layers import SimpleRNN as SimpleRNN
 from elman.layers import SimpleRNNCell as SimpleRNNCell
+from elman.layers import Softmax as Softmax
+from elman.layers import SpatialDropout1D as SpatialDropout1D
+from elman.layers import SpatialDropout2D as SpatialDropout2D
 from elman.layers import StackedRNNCells as StackedRNNCells
+from elman.layers import TimeDistributed as TimeDistributed
 from elman.layers import UpSampling1D as UpSampling1D
 from elman.layers import UpSampling2D as UpSampling2D
 from elman.layers import ZeroPadding1D as ZeroPadding1D
@@ -77,23 +98,31 @@ class LSTM(_layers.LSTM, cell=LSTMCell):
 
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
     "RNN",
     "Activation",
+    "ActivityRegularization",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
+    "BatchNormalization",
+    "Bidirectional",
     "Conv1D",
     "Conv2D",
     "Conv3D",
     "Cropping1D",
     "Cropping2D",
+    "CuDNNGRU",
+    "CuDNNLSTM",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
     "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -103,14 +132,27 @@ __all__ = [
     "Input",
     "InputLayer",
     "LSTMCell",
+    "Lambda",
     "Layer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Masking",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "PReLU",
+    "Permute",
+    "ReLU",
     "Recurrent",
+    "RepeatVector",
+    "Reshape",
     "SimpleRNN",
     "SimpleRNNCell",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
     "StackedRNNCells",
+    "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",
     "ZeroPadding1D",
