@@ -81,30 +81,33 @@ def deserialize_object(
 
     Errors: ValueError for something that is no configuration or names an unknown object.
     """
-    name = config.get("class_name")
-    if not isinstance(name, str):
-        keys = sorted(map(str, config))
-        raise ValueError(
-            f"[{where}] {what}: expected a config with 'class_name' and 'config', got keys {keys}"
-        )
-    inner = config.get("config")
+    if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
+        found = f"keys {sorted(map(str, config))}" if isinstance(config, Mapping) else repr(config)
+        expected = "a config with 'class_name' and 'config'"
+        raise ValueError(f"[{where}] {what}: expected {expected}, got {found:.200}")
+    name, inner = str(config["class_name"]), config.get("config")
     if name == "function":  # Keras 3 writes functions as {"class_name": "function", "config": name}
         name, inner = str(config.get("registered_name") or inner), None
     found = find(name, known, custom_objects)
     if found is None:
         raise ValueError(
-            unknown_text(where, what, name, known)
-            + " Own objects are named in custom_objects={...}"
+            f"{unknown_text(where, what, name, known)} Name own objects in "
+            f"custom_objects={{{name!r}: ...}}, or register them with "
+            "elman.utils.register_keras_serializable"
         )
     if not isinstance(found, type):
         return found
+    if not isinstance(inner, (Mapping, list, type(None))):
+        expected, got = f"the arguments of {name} as a dict", type(inner).__name__
+        raise ValueError(f"[{where}] {what}: expected {expected}, got {got}")
     if not hasattr(found, "from_config"):
-        return found(**(inner or {}))
+        return found(**dict(inner or {}))
     from_config: Any = getattr(found, "from_config")  # noqa: B009 - checked on the line above
+    arguments = inner if isinstance(inner, list) else dict(inner or {})
     if custom_objects:
         with custom_object_scope(custom_objects):
-            return from_config(dict(inner or {}))
-    return from_config(dict(inner or {}))
+            return from_config(arguments)
+    return from_config(arguments)
 
 
 def serialize_or_name(obj: Any) -> Any:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -15,10 +16,11 @@ class Node:
     """One call of a layer on symbolic tensors.
 
     `args` and `kwargs` are what the layer was called with, `inputs` the symbolic tensors found in
-    them in order, `outputs` the tensors that the call returned.
+    them in order, `outputs` the tensors that the call returned; `keys` are their names when it
+    returned a dict, and `several` tells a list of one from a tensor.
     """
 
-    __slots__ = ("args", "inputs", "kwargs", "layer", "outputs")
+    __slots__ = ("__weakref__", "args", "inputs", "keys", "kwargs", "layer", "outputs", "several")
 
     def __init__(
         self,
@@ -30,6 +32,35 @@ class Node:
         self.layer, self.args, self.kwargs = layer, args, kwargs
         self.inputs = tuple(inputs)
         self.outputs: tuple[SymbolicTensor, ...] = ()
+        self.keys: tuple[Any, ...] | None = None
+        self.several = False
+
+    def packed(self) -> Any:
+        """The outputs in the form in which the call returned them."""
+        if self.keys is not None:
+            return dict(zip(self.keys, self.outputs, strict=True))
+        return list(self.outputs) if self.several else self.outputs[0]
+
+
+class _Calls(list[weakref.ref[Node]]):
+    """The calls of one layer, as long as somebody holds their tensors: a layer does not keep the
+    models alive that it was once called in, and a copy of it starts without calls.
+    """
+
+    def __reduce__(self) -> Any:
+        return _Calls, ()
+
+
+def remember_node(node: Node) -> None:
+    """Note a call for `nodes_of`."""
+    calls = node.layer.__dict__.setdefault("_calls", _Calls())
+    calls[:] = [ref for ref in calls if ref() is not None]
+    calls.append(weakref.ref(node))
+
+
+def nodes_of(layer: Any) -> list[Node]:
+    """The calls of a layer on symbolic tensors, oldest first."""
+    return [node for ref in layer.__dict__.get("_calls", ()) if (node := ref()) is not None]
 
 
 class SymbolicTensor:
@@ -99,14 +130,17 @@ def replace_symbolic(x: Any, value_of: Callable[[SymbolicTensor], Any]) -> Any:
 def record_call(
     layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output_shape: Any, dtype: str
 ) -> Any:
-    """The symbolic output, or list of outputs, of a layer call."""
+    """The symbolic output, or list or dict of outputs, of a layer call."""
     node = Node(layer, args, kwargs, symbolic_in([args, kwargs]))
-    several = isinstance(output_shape, list)
-    shapes = output_shape if several else [output_shape]
+    node.several = isinstance(output_shape, list)
+    shapes = output_shape if node.several else [output_shape]
+    if isinstance(output_shape, dict):
+        node.keys, shapes = tuple(output_shape), output_shape.values()
     node.outputs = tuple(
         SymbolicTensor(shape, dtype, layer.name, node, index) for index, shape in enumerate(shapes)
     )
-    return list(node.outputs) if several else node.outputs[0]
+    remember_node(node)
+    return node.packed()
 
 
 def Input(  # noqa: N802 - Keras' name
@@ -153,4 +187,5 @@ def input_tensor(layer: Any) -> SymbolicTensor:
     dtype = layer.dtype or _settings.floatx()
     tensor = SymbolicTensor(layer.batch_input_shape, dtype, layer.name, node)
     node.outputs = (tensor,)
+    remember_node(node)
     return tensor

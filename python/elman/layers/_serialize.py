@@ -27,9 +27,10 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     Raises:
         ValueError: no configuration, or an unknown class.
     """
-    from elman import layers
+    from elman import layers, models
 
     known = {name: getattr(layers, name) for name in layers.__all__}
+    known |= {"Model": models.Model, "Functional": models.Model, "Sequential": models.Sequential}
     return _serialization.deserialize_object(
         config, known, custom_objects, "layers.deserialize", "layer"
     )

@@ -38,7 +38,7 @@ class Sequential(Model):
     Source: Keras `Sequential`.
     """
 
-    _one_input = True
+    _one_input = _one_output = True
 
     def __init__(
         self, layers: Iterable[Any] | None = None, name: str | None = None, **kwargs: Any
@@ -125,6 +125,11 @@ class Sequential(Model):
     def layers(self) -> list[Any]:
         """The layers in order; an `Input` is not one of them."""
         return list(self._layers)
+
+    def _ends(self, what: str) -> list[Any]:
+        if not self._chain or not self._layers:
+            return super()._ends(what)
+        return [self._chain[0 if what == "inputs" else -1]]
 
     def _found(self) -> tuple[list[Any], list[Any]]:
         return [], self.__dict__.get("_layers", [])
@@ -215,6 +220,7 @@ class Sequential(Model):
         """Name, layers and input shape in plain Python types."""
         config: dict[str, Any] = {
             "name": self.name,
+            "trainable": self.trainable,
             "layers": [serialize(layer) for layer in self._layers],
         }
         if self._chain:
@@ -225,9 +231,18 @@ class Sequential(Model):
     def from_config(
         cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> Any:
-        """A model with new weights from `get_config`'s dictionary."""
-        model = cls(name=config.get("name"))
-        for entry in config["layers"]:
+        """A model with new weights from `get_config`'s dictionary.
+
+        Keras 2 before 2.2.3 wrote the list of the layers alone.
+        """
+        if isinstance(config, list):
+            config = {"layers": config}
+        entries = config.get("layers")
+        if not isinstance(entries, list):
+            expected, got = "a list of layers", type(entries).__name__
+            raise ValueError(fail_text("Sequential.from_config", "layers", expected, got))
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        for entry in entries:
             model.add(deserialize(entry, custom_objects))
         shape = config.get("build_input_shape")
         if shape is not None and not model.built:

@@ -18,7 +18,7 @@ from elman.models.data import (
     StreamData,
     holds_arrays,
     make_data,
-    standardize,
+    standardized,
 )
 
 _BATCH_SIZE = 32
@@ -27,14 +27,16 @@ _BATCH_SIZE = 32
 class Training(Compiled):
     """The training side of a model."""
 
-    #: True when the model has one input and one output, so that a list of arrays is stacked
+    #: True when the model has one input, or one output: a list of arrays is stacked
     _one_input: bool = False
+    _one_output: bool = False
 
     # -- data -----------------------------------------------------------------------------------
 
     def _default_batch_size(self) -> int:
         """The fixed batch size of a stateful model, else 32."""
         shape = self.__dict__.get("_input_shape")
+        shape = shape[0] if isinstance(shape, list) else shape  # the first of several inputs
         fixed = shape[0] if isinstance(shape, tuple) and shape else None
         return _BATCH_SIZE if fixed is None else int(fixed)
 
@@ -55,7 +57,7 @@ class Training(Compiled):
             sample_weight,
             batch_size,
             self._default_batch_size,
-            self._one_input,
+            (self._one_input, self._one_output),
             shuffle,
             steps,
         )
@@ -71,10 +73,8 @@ class Training(Compiled):
 
     def _single(self, where: str, x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
         """One batch from the arguments of an `_on_batch` method."""
-        parts = [
-            standardize(self._where(where), what, value, self._one_input)
-            for what, value in (("x", x), ("y", y), ("sample_weight", sample_weight))
-        ]
+        single = (self._one_input, self._one_output)
+        parts = standardized(self._where(where), x, y, sample_weight, single)
         if parts[0] is None:
             raise ValueError(fail_text(self._where(where), "x", "an array", None))
         size = len(flatten(parts[0])[0])
