@@ -63,8 +63,21 @@ def nodes_of(layer: Any) -> list[Node]:
     return [node for ref in layer.__dict__.get("_calls", ()) if (node := ref()) is not None]
 
 
+def _recorded(function: str, swapped: bool = False) -> Callable[[Any, Any], Any]:
+    """The method of an operator: a layer called on the tensor, with a constant or another one."""
+
+    def operator(self: Any, other: Any) -> Any:
+        from elman.layers.arithmetic import binary
+
+        return binary(function, other, self) if swapped else binary(function, self, other)
+
+    return operator
+
+
 class SymbolicTensor:
     """What `elman.Input` returns and what a layer returns for it; it has no values.
+
+    `a + b`, `2 * a`, `a / b`, `a ** 2` and `a[:, -1]` are recorded as layers, like any other call.
 
     Attributes:
         shape: tuple with None for sizes that are not known yet.
@@ -94,9 +107,31 @@ class SymbolicTensor:
             f"{self!r} has no values; pass it to a layer, or give the layer an array instead"
         )
 
-    __array__ = __bool__ = __float__ = __int__ = __iter__ = __len__ = __getitem__ = _no_values
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = _no_values
-    __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = __pow__ = _no_values
+    __array__ = __bool__ = __float__ = __int__ = __iter__ = __len__ = _no_values
+    __array_ufunc__ = None  # arrays leave `array * tensor` to the tensor
+
+    def _no_product(self, other: Any) -> NoReturn:
+        raise TypeError(
+            f"{self!r} has no values to multiply; use layers.Dot(axes), or layers.Dense"
+        )
+
+    __matmul__ = __rmatmul__ = _no_product
+
+    # Arithmetic is recorded as calls of small layers.
+
+    __add__, __radd__ = _recorded("add"), _recorded("add", swapped=True)
+    __sub__, __rsub__ = _recorded("subtract"), _recorded("subtract", swapped=True)
+    __mul__, __rmul__ = _recorded("multiply"), _recorded("multiply", swapped=True)
+    __truediv__, __rtruediv__ = _recorded("divide"), _recorded("divide", swapped=True)
+    __pow__, __rpow__ = _recorded("power"), _recorded("power", swapped=True)
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __getitem__(self, index: Any) -> Any:
+        from elman.layers.arithmetic import GetItem
+
+        return GetItem(index)(self)
 
 
 def is_symbolic(x: Any) -> bool:

@@ -27,6 +27,17 @@ def positive_int(where: str, name: str, value: Any) -> int:
     return number
 
 
+def integer(where: str, name: str, value: Any) -> int:
+    """An int of any integer type, not a bool."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise ValueError(fail_text(where, name, "an int", repr(value)))
+    return number
+
+
 def optional_int(where: str, name: str, value: Any) -> int | None:
     """An int >= 0 or None."""
     try:

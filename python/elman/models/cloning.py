@@ -103,7 +103,9 @@ def clone_model(
         return layers[id(node.layer)](*args, **kwargs)
 
     ends = graph.replay(starts, call)
-    inputs = starts if graph.input_keys is None else dict(zip(graph.input_keys, starts, strict=True))
+    inputs = (
+        starts if graph.input_keys is None else dict(zip(graph.input_keys, starts, strict=True))
+    )
     return Model(inputs, graph.packed(ends), name=model.name, trainable=model.trainable)
 
 

@@ -140,7 +140,9 @@ def _make_calls(
             made[name] = number + 1
         if len(waiting) == len(read):
             names = ", ".join(sorted({repr(item[0]) for item in waiting})[:6])
-            raise bad(f"expected calls that can be made one after the other, got a gap before {names}")
+            raise bad(
+                f"expected calls that can be made one after the other, got a gap before {names}"
+            )
         read = waiting
 
 
@@ -151,7 +153,7 @@ def _note(tensors: dict[Place, Any], name: str, number: int, output: Any) -> Non
         tensors[name, number, index] = tensor
 
 
-class _Ref(tuple):  # noqa: SLOT001 - a marker around a Place
+class _Ref(tuple):
     """A tensor that a call takes."""
 
 

@@ -232,7 +232,9 @@ def _fetcher(node: Node, slots: dict[int, int]) -> Any:
     if len(args) == 1 and not kwargs:
         if isinstance(args[0], SymbolicTensor):
             return slots[id(args[0])]
-        if isinstance(args[0], (list, tuple)) and all(isinstance(t, SymbolicTensor) for t in args[0]):
+        if isinstance(args[0], (list, tuple)) and all(
+            isinstance(t, SymbolicTensor) for t in args[0]
+        ):
             return tuple(slots[id(tensor)] for tensor in args[0])
     fetch_args, fetch_kwargs = _fetch(list(args), slots), _fetch(kwargs, slots)
     return lambda values: (fetch_args(values), fetch_kwargs(values))
@@ -284,7 +286,9 @@ def _disconnected(where: str, node: Node, outputs: Sequence[SymbolicTensor]) -> 
     name, shape = node.layer.name, node.outputs[0].shape
     made = ", ".join(repr(tensor.history.layer.name) for tensor in outputs)
     got = f"a graph disconnected from {name!r} with shape {shape}"
-    return fail_text(where, "inputs", f"every Input that {made} needs", got, f"add {name!r} to them")
+    return fail_text(
+        where, "inputs", f"every Input that {made} needs", got, f"add {name!r} to them"
+    )
 
 
 def _check_names(where: str, layers: Sequence[Any]) -> None:
