@@ -111,9 +111,8 @@ class SymbolicTensor:
     __array_ufunc__ = None  # arrays leave `array * tensor` to the tensor
 
     def _no_product(self, other: Any) -> NoReturn:
-        raise TypeError(
-            f"{self!r} has no values to multiply; use layers.Dot(axes), or layers.Dense"
-        )
+        hint = "use layers.Dot(axes), or layers.Dense"
+        raise TypeError(f"{self!r} has no values to multiply as matrices; {hint}")
 
     __matmul__ = __rmatmul__ = _no_product
 
@@ -131,7 +130,7 @@ class SymbolicTensor:
     def __getitem__(self, index: Any) -> Any:
         from elman.layers.arithmetic import GetItem
 
-        return GetItem(index)(self)
+        return GetItem(index if isinstance(index, tuple) else (index,))(self)
 
 
 def is_symbolic(x: Any) -> bool:

@@ -37,7 +37,7 @@ class _Merge(Layer):
 
     def _check(self, shapes: Any) -> Shape:
         """The output shape; ValueError for inputs that do not go together."""
-        count, expected = self._counts
+        count = self._counts[0]
         if not isinstance(shapes, list):
             return self._fail_list("one tensor")
         if len(shapes) == 0 or (count and len(shapes) != count):

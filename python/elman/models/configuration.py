@@ -141,7 +141,7 @@ def _make_calls(
         if len(waiting) == len(read):
             names = ", ".join(sorted({repr(item[0]) for item in waiting})[:6])
             raise bad(
-                f"expected calls that can be made one after the other, got a gap before {names}"
+                f"expected calls that can be made one after the other, got gaps before {names}"
             )
         read = waiting
 
