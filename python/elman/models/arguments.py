@@ -6,12 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from elman import _settings
 from elman._backend import core
 from elman._errors import closest, fail_text
 from elman._symbolic import SymbolicTensor
 from elman._tensors import Tensor, as_mask, is_array, mask_of, named_tensor, with_mask
 from elman.layers.embedding import Embedding
+
+_ARRAYS = (Tensor, np.ndarray)
 
 
 class Arguments:
@@ -63,6 +67,19 @@ class Arguments:
             got = str(len(items)) if listed else "one"
             raise ValueError(fail_text(where, what, expected, got, "as a list, or a dict by name"))
         return items
+
+    def quick(self, where: str, given: Any) -> list[Any] | None:
+        """`tensors` for arrays and tensors in order; None for what takes a closer look."""
+        if type(given) is list:
+            if len(given) != len(self.names):
+                return None
+            for item in given:
+                if type(item) not in _ARRAYS:
+                    return None
+            return [self._tensor(where, index, item) for index, item in enumerate(given)]
+        if type(given) not in _ARRAYS or len(self.names) != 1:
+            return None
+        return [self._tensor(where, 0, given)]
 
     def tensors(self, where: str, given: Any, mask: Any = None) -> list[Any]:
         """Tensors of the right type and shape, with the masks that came along or were given."""

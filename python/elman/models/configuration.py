@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -153,8 +153,12 @@ def _note(tensors: dict[Place, Any], name: str, number: int, output: Any) -> Non
         tensors[name, number, index] = tensor
 
 
-class _Ref(tuple):
+class _Ref(NamedTuple):
     """A tensor that a call takes."""
+
+    layer: str
+    call: int
+    output: int
 
 
 def _arguments(call: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -170,7 +174,7 @@ def _arguments(call: Any) -> tuple[list[Any], dict[str, Any]]:
     for source in call:
         if not isinstance(source, list) or len(source) < 3:
             raise bad(f"expected [layer, call, output, kwargs], got {source!r:.60}")
-        sources.append(_Ref(_place(source)))
+        sources.append(_Ref(*_place(source)))
         kwargs.update({} if len(source) == 3 else source[3])
     kwargs = {key: _read_2(value) for key, value in kwargs.items()}
     return ([sources[0]] if len(sources) == 1 else [sources]), kwargs
@@ -183,10 +187,11 @@ def _read(value: Any) -> Any:
         return value
     kind, config = value.get("class_name"), value.get("config")
     if kind == _TENSOR:
-        return _Ref(_place(_part(config, "keras_history", list)))
+        return _Ref(*_place(_part(config, "keras_history", list)))
     if kind in (_VALUES, "__numpy__"):
         try:
-            return np.asarray(_part(config, "value", (list, int, float)), dtype=config.get("dtype"))
+            values = _part(config, "value", (list, int, float))
+            return np.asarray(values, _part(config, "dtype", str, default="float32"))
         except (TypeError, ValueError) as error:
             raise bad(f"a constant: {error}") from None
     return {key: _read(item) for key, item in value.items()}
@@ -196,28 +201,29 @@ def _read_2(value: Any) -> Any:
     """A keyword argument of a Keras 2 call: [layer, call, output] is a tensor."""
     if isinstance(value, list):
         if len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int):
-            return _Ref(_place(value))
+            return _Ref(*_place(value))
         return [_read_2(item) for item in value]
     return value
 
 
 def _place(given: Any) -> Place:
-    fits = isinstance(given, (list, tuple)) and len(given) >= 3 and isinstance(given[0], str)
-    if not fits or not all(type(number) is int for number in given[1:3]):
+    items = given if isinstance(given, list) else []
+    kinds = [type(item) for item in items[:3]]
+    if kinds != [str, int, int]:
         raise bad(f"expected [layer, call, output], got {given!r:.60}")
-    return given[0], given[1], given[2]
+    return items[0], items[1], items[2]
 
 
 def _all_there(value: Any, tensors: Mapping[Place, Any]) -> bool:
     if isinstance(value, _Ref):
-        return tuple(value) in tensors
+        return value in tensors
     items = value.values() if isinstance(value, dict) else value
     return not isinstance(value, (list, tuple, dict)) or all(_all_there(v, tensors) for v in items)
 
 
 def _filled(value: Any, tensors: Mapping[Place, Any]) -> Any:
     if isinstance(value, _Ref):
-        return tensors[tuple(value)]  # type: ignore[index]
+        return tensors[value]
     if isinstance(value, list):
         return [_filled(item, tensors) for item in value]
     if isinstance(value, dict):

@@ -287,7 +287,8 @@ class StreamData:
         if not 1 <= len(item) <= 3:
             expected = "batches (x,), (x, y) or (x, y, sample_weight)"
             raise ValueError(fail_text(self._where, "x", expected, f"a tuple of {len(item)}"))
-        x, y, weight = standardized(self._where, *(*item, None, None)[:3], self._single)
+        x, y, weight = (*item, None, None)[:3]
+        x, y, weight = standardized(self._where, x, y, weight, self._single)
         size = len(flatten(x)[0])
         for what, value in (("y", y), ("sample_weight", weight)):
             for leaf in flatten(value) if value is not None else ():

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from elman import saving
+from elman import _context, saving
 from elman._errors import fail_text, unknown_text
 from elman._symbolic import is_symbolic
 from elman.layers._infer import infer_output_shape
@@ -63,6 +63,7 @@ class Model(Training, Layer):
 
     supports_masking = True
     _graph: Graph | None = None
+    _own_call: bool = True  # False: `call` is that of this class
     _arguments: Arguments
 
     def __init__(
@@ -88,6 +89,8 @@ class Model(Training, Layer):
         self._input_shape = _one_or_list([tensor.shape for tensor in graph.inputs])
         self._one_input, self._one_output = len(graph.inputs) == 1, len(graph.outputs) == 1
         self.output_names = graph.output_names
+        self._own_call = type(self).call is not Model.call
+        self._call_name = f"{type(self).__name__}.call"
         self.built = True
 
     # -- the layer side -------------------------------------------------------------------------
@@ -142,7 +145,7 @@ class Model(Training, Layer):
 
     def _cast(self, x: Any) -> Any:
         """Inputs take the type of the layers, so a float64 model keeps float64 data."""
-        if self._graph is not None and type(self).call is Model.call:
+        if self._graph is not None and not self._own_call:
             return x  # `call` sees to it
         explicit = self.__dict__.get("_explicit_dtype")
         if explicit is None:
@@ -150,6 +153,21 @@ class Model(Training, Layer):
             if types == {"float64"}:
                 self.dtype = "float64"
         return super()._cast(x)
+
+    def __call__(
+        self, inputs: Any, *args: Any, mask: Any = None, training: Any = None, **kwargs: Any
+    ) -> Any:
+        """Apply the model to arrays or tensors, or to symbolic tensors of `elman.Input`."""
+        if self._graph is not None and self._own_call is False:
+            plain = mask is None and not args and not kwargs and self.activity_regularizer is None
+            # The usual call of a small model costs little more than its layers.
+            x = self._arguments.quick(self._call_name, inputs) if plain else None
+            if x is not None:
+                if _context.outermost():
+                    self._clear_losses()
+                with _context.scope(training):
+                    return self._graph.run(x)
+        return super().__call__(inputs, *args, mask=mask, training=training, **kwargs)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """The layers between inputs and outputs; `training` and masks travel by themselves.
@@ -160,8 +178,7 @@ class Model(Training, Layer):
         """
         if self._graph is None:
             return inputs
-        where = f"{type(self).__name__}.call"
-        return self._graph.run(self._arguments.tensors(where, inputs, mask))
+        return self._graph.run(self._arguments.tensors(self._call_name, inputs, mask))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the output, or a list or dict of shapes as the outputs are."""

@@ -104,6 +104,7 @@ class Sequential(Model):
 
     def _changed(self) -> None:
         self.structure.refresh()
+        self.output_names = [layer.name for layer in self._layers[-1:]] or None
         if self._chain and self._layers:
             self._input_shape, self.built = self._chain[0].shape, True
         elif not self._layers:

@@ -72,8 +72,8 @@ def print_summary(
     """Print one line per layer and further connection, then the totals."""
     show = print if print_fn is None else print_fn
     graph = model._graph
-    connected = graph is not None and not _is_chain(graph)
-    usual_width, usual_shares, titles = _CONNECTED if connected else _PLAIN
+    connected = None if graph is None or _is_chain(graph) else graph
+    usual_width, usual_shares, titles = _CONNECTED if connected is not None else _PLAIN
     width = usual_width if line_length is None else line_length
     shares = usual_shares if positions is None else tuple(positions)
     ends = [int(width * share) for share in shares] if shares[-1] <= 1 else [int(p) for p in shares]
@@ -85,8 +85,8 @@ def print_summary(
     for i, layer in enumerate(layers):
         title = f"{layer.name} ({type(layer).__name__})"
         fields = [title, _shape(layer, graph), _count(layer.weights)]
-        more = _connections(graph, layer) if connected else []
-        show(format_row([*fields, *((more or [""])[:1] if connected else [])], ends))
+        more = [] if connected is None else _connections(connected, layer) or [""]
+        show(format_row([*fields, *more[:1]], ends))
         for connection in more[1:]:
             show(format_row(["", "", "", connection], ends))
         show(("=" if i == len(layers) - 1 else "_") * width)

@@ -245,7 +245,7 @@ class Training(Compiled):
         class_weights = step.checked_class_weight(self._where("train_on_batch"), class_weight)
         batch = self._single("train_on_batch", x, y, sample_weight)
         if class_weights:
-            batch = step.weighted(batch, class_weights, self.objective.sparse)
+            batch = step.weighted(self, batch, class_weights)
         self.run_train_step(batch, "a batch of train_on_batch")
         return _returned(self.running_logs(), return_dict)
 
