@@ -90,7 +90,7 @@ def merges():
     rng = np.random.default_rng(31)
     for kind, config, sizes in merge_cases():
         used = {size for shape in sizes for size in shape}
-        batch = [prime for prime in PRIMES if prime not in used][0]
+        batch = next(prime for prime in PRIMES if prime not in used)
         steps = [given(*size) for size in sizes]
         steps += [step(kind, *range(len(sizes)), **config), outputs(len(sizes))]
         # offsets below the grid of `small`: no two inputs of a maximum are equal
