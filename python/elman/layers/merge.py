@@ -23,7 +23,9 @@ class _Merge(Layer):
 
     def _cast(self, x: Any) -> Any:
         if not isinstance(x, (list, tuple)):
-            return self._fail_list(type(x).__name__)
+            return self._fail_list("one tensor")
+        if not x:
+            return self._fail_list("a list of 0")
         return cast_all(self, x)
 
     def build(self, input_shape: Any) -> None:

@@ -18,11 +18,12 @@ import numpy as np
 
 from elman import _serialization
 from elman._errors import fail_text
+from elman._signatures import parameters_of, takes_any_keyword
 from elman._symbolic import SymbolicTensor
 from elman._tensors import Tensor
 from elman.layers._serialize import deserialize, serialize
 from elman.layers.input_layer import InputLayer
-from elman.layers.layer import Layer
+from elman.layers.layer import BASE_KEYWORDS, Layer
 from elman.models.graph import Graph
 
 _TENSOR, _VALUES = "__keras_tensor__", "__tensor__"
@@ -79,6 +80,15 @@ def to_json(model: Any, options: Mapping[str, Any]) -> str:
         where = f"{type(model).__name__}.to_json"
         hint = "a layer with its own get_config has to return plain Python types"
         raise TypeError(f"[{where}] {error}; {hint}") from None
+
+
+def for_init(init: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments for a subclass' `__init__`, and the name if that does not take one."""
+    names = parameters_of(init)
+    if takes_any_keyword(init):
+        return dict(config), {}
+    taken = {key: item for key, item in config.items() if key in names or key not in BASE_KEYWORDS}
+    return taken, {key: config[key] for key in ("name",) if key in config and key not in taken}
 
 
 # -- reading --------------------------------------------------------------------------------------

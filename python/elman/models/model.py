@@ -11,6 +11,7 @@ from elman import _context, saving
 from elman._errors import fail_text, unknown_text
 from elman._symbolic import is_symbolic
 from elman.layers._infer import infer_output_shape
+from elman.layers._options import captured_config
 from elman.layers.layer import Layer
 from elman.layers.layer_calls import Derived
 from elman.models import configuration
@@ -294,6 +295,32 @@ class Model(Training, Layer):
                 "layer an input_shape, call build(input_shape), or call the model on data"
             )
 
+    def _chain_of_layers(self) -> list[Any] | None:
+        """The layers, if they just follow one another."""
+        return None if self._graph is None else self._graph.chain()
+
+    def stream(self, batch_size: int = 1) -> Any:
+        """The model one time step at a time, for data that arrives so.
+
+        Shapes: `stream.step(x)` takes x [N, F] -> [N, H] with N = batch_size; for N = 1 also
+        [F] -> [H]. What the model gives for all steps up to this one; `reset()`, `states` and
+        `step(x, out)`: see `elman.streaming`.
+
+        Raises:
+            ValueError: the model is not built for (N, T, F), its layers do not just follow one
+                another, or one needs more than one step: layers are SimpleRNN,
+                GRU, LSTM, RNN of their cells, Dense, Activation, Dropout.
+
+        Example:
+            >>> import elman, numpy as np
+            >>> layers = [elman.layers.LSTM(8, input_shape=(None, 3)), elman.layers.Dense(1)]
+            >>> elman.Sequential(layers).stream().step(np.zeros(3, "float32")).shape
+            (1,)
+        """
+        from elman import streaming
+
+        return streaming.of_model(self, batch_size)
+
     # -- configuration --------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
@@ -302,7 +329,10 @@ class Model(Training, Layer):
         A functional model gives layers and calls, a subclass of `Model` its own arguments.
         """
         if self._graph is None or "_init_arguments" in self.__dict__:
-            return super().get_config()
+            config = super().get_config()
+            if type(self).get_config is Model.get_config:
+                config.update(captured_config(self) or {})
+            return config
         return configuration.of_graph(self, self._graph)
 
     @classmethod
@@ -315,7 +345,10 @@ class Model(Training, Layer):
         class; own classes are named in `custom_objects`.
         """
         if isinstance(config, Mapping) and "input_layers" not in config:
-            return super().from_config(config, custom_objects)
+            taken, rest = configuration.for_init(cls.__init__, config)
+            model = super().from_config(taken, custom_objects)
+            model.__dict__.update(rest)
+            return model
         inputs, outputs, rest = configuration.graph_ends(config, custom_objects)
         return cls(inputs=inputs, outputs=outputs, **rest)
 

@@ -194,26 +194,8 @@ class Sequential(Model):
             mask = layer.compute_mask(inputs, mask)
         return mask
 
-    def stream(self, batch_size: int = 1) -> Any:
-        """The model one time step at a time, for data that arrives so.
-
-        Shapes: `stream.step(x)` takes x [N, F] -> [N, H] with N = batch_size; for N = 1 also
-        [F] -> [H]. What the model gives for all steps up to this one; `reset()`, `states` and
-        `step(x, out)`: see `elman.streaming`.
-
-        Raises:
-            ValueError: the model is not built for (N, T, F), or a layer needs more than one step:
-                layers are SimpleRNN, GRU, LSTM, RNN of their cells, Dense, Activation, Dropout.
-
-        Example:
-            >>> import elman, numpy as np
-            >>> layers = [elman.layers.LSTM(8, input_shape=(None, 3)), elman.layers.Dense(1)]
-            >>> elman.Sequential(layers).stream().step(np.zeros(3, "float32")).shape
-            (1,)
-        """
-        from elman import streaming
-
-        return streaming.of_model(self, batch_size)
+    def _chain_of_layers(self) -> list[Any]:
+        return self._layers
 
     # -- configuration --------------------------------------------------------------------------
 
