@@ -213,10 +213,9 @@ def test_subclasses():
 
     model = Own(3)
     assert model.twice(random(2, 3)).shape == (2, 3)
-    assert model.name == "own"
     assert model.extra in model.layers
     again = Own.from_config(model.get_config())
-    assert (again.output_shape, again.name) == ((None, 3), "own")
+    assert (again.output_shape, again.name) == ((None, 3), model.name)
 
     class Doubled(elman.Model):
         def call(self, inputs):

@@ -22,6 +22,9 @@ _defined: dict[str, Any] = {}
 class _Scopes(threading.local):
     def __init__(self) -> None:
         self.stack: list[Mapping[str, Any]] = []
+        # Objects of the configuration that is being written, or read, at the moment.
+        self.written: dict[int, tuple[Any, dict[str, Any]]] | None = None
+        self.read: dict[tuple[int, str], Any] | None = None
 
 
 _scopes = _Scopes()
@@ -35,6 +38,32 @@ def custom_object_scope(*objects: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         del _scopes.stack[len(_scopes.stack) - len(objects) :]
+
+
+@contextlib.contextmanager
+def one_configuration() -> Iterator[None]:
+    """Within the outermost such block an object that is written twice is read back as one.
+
+    Both of its configurations get the same "shared_object_id", as in TensorFlow's Keras.
+    """
+    before = _scopes.written, _scopes.read
+    if _scopes.written is None:
+        _scopes.written, _scopes.read = {}, {}
+    try:
+        yield
+    finally:
+        _scopes.written, _scopes.read = before
+
+
+def mark_shared(obj: Any, entry: dict[str, Any]) -> None:
+    """Give the configuration of an object that was written before the number of the first one."""
+    seen = _scopes.written
+    if seen is None:
+        return
+    first = seen.setdefault(id(obj), (obj, entry))[1]
+    if first is not entry:
+        numbers = [known.get("shared_object_id", 0) for _, known in seen.values()]
+        entry["shared_object_id"] = first.setdefault("shared_object_id", 1 + max(numbers))
 
 
 def register_keras_serializable(
@@ -85,6 +114,22 @@ def deserialize_object(
         found = f"keys {sorted(map(str, config))}" if isinstance(config, Mapping) else repr(config)
         expected = "a config with 'class_name' and 'config'"
         raise ValueError(f"[{where}] {what}: expected {expected}, got {found:.200}")
+    number, memo = config.get("shared_object_id"), _scopes.read
+    if memo is None or not isinstance(number, int):
+        return _made(config, known, custom_objects, where, what)
+    key = number, config["class_name"]
+    if key not in memo:
+        memo[key] = _made(config, known, custom_objects, where, what)
+    return memo[key]
+
+
+def _made(
+    config: Mapping[str, Any],
+    known: Mapping[str, Any],
+    custom_objects: Mapping[str, Any] | None,
+    where: str,
+    what: str,
+) -> Any:
     name, inner = str(config["class_name"]), config.get("config")
     if name == "function":  # Keras 3 writes functions as {"class_name": "function", "config": name}
         name, inner = str(config.get("registered_name") or inner), None

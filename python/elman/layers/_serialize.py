@@ -18,7 +18,9 @@ def serialize(layer: Any) -> dict[str, Any]:
     if not hasattr(layer, "get_config"):
         name = type(layer).__name__
         raise TypeError(f"[layers.serialize] expected an object with get_config, got {name}")
-    return _serialization.serialize_object(layer)
+    entry = _serialization.serialize_object(layer)
+    _serialization.mark_shared(layer, entry)
+    return entry
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -31,6 +33,7 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
 
     known = {name: getattr(layers, name) for name in layers.__all__}
     known |= {"Model": models.Model, "Functional": models.Model, "Sequential": models.Sequential}
-    return _serialization.deserialize_object(
-        config, known, custom_objects, "layers.deserialize", "layer"
-    )
+    with _serialization.one_configuration():
+        return _serialization.deserialize_object(
+            config, known, custom_objects, "layers.deserialize", "layer"
+        )

@@ -10,7 +10,7 @@ from typing import Any
 from elman._errors import fail_text
 from elman._symbolic import Input
 from elman.layers._serialize import deserialize
-from elman.layers.input_layer import InputLayer
+from elman.models.graph import Graph
 from elman.models.model import Model
 from elman.models.sequential import Sequential
 
@@ -81,56 +81,69 @@ def clone_model(
         >>> elman.models.clone_model(model).get_layer("d").kernel.shape
         (3, 2)
     """
-    where = "models.clone_model"
     if not isinstance(model, Model):
-        raise TypeError(fail_text(where, "model", "a model", type(model).__name__))
-    clone = _same if clone_function is None else clone_function
-    if isinstance(model, Sequential):
-        return _clone_sequential(where, model, input_tensors, clone)
-    if model._graph is None:
-        if input_tensors is not None or clone_function is not None:
+        raise TypeError(fail_text(_WHERE, "model", "a model", type(model).__name__))
+    return _Cloning(clone_function).model(model, input_tensors)
+
+
+_WHERE = "models.clone_model"
+
+
+class _Cloning:
+    """One clone of a model; a layer that occurs at several places is cloned once."""
+
+    def __init__(self, function: Callable[[Any], Any] | None) -> None:
+        self._function = function
+        self._made: dict[int, Any] = {}
+
+    def model(self, model: Any, input_tensors: Any = None) -> Any:
+        """The clone of a model."""
+        if isinstance(model, Sequential):
+            return self._sequential(model, input_tensors)
+        if model._graph is not None:
+            return self._functional(model, model._graph, input_tensors)
+        if input_tensors is not None or self._function is not None:
             expected = "a functional or Sequential model for input_tensors and clone_function"
-            raise ValueError(fail_text(where, "model", expected, type(model).__name__))
+            raise ValueError(fail_text(_WHERE, "model", expected, type(model).__name__))
         return _same(model)
-    graph = model._graph
-    if input_tensors is None:
-        starts = [_new_input(tensor) for tensor in graph.inputs]
-    else:
-        starts = model._arguments.in_order(where, "input_tensors", input_tensors)
-    layers = {id(x): clone(x) for x in graph.layers if not isinstance(x, InputLayer)}
 
-    def call(node: Any, args: Any, kwargs: Any) -> Any:
-        return layers[id(node.layer)](*args, **kwargs)
+    def _layer(self, layer: Any) -> Any:
+        if id(layer) not in self._made:
+            if self._function is not None:
+                made = self._function(layer)
+            elif isinstance(layer, Model):
+                made = self.model(layer)
+            else:
+                made = _same(layer)
+            self._made[id(layer)] = made
+        return self._made[id(layer)]
 
-    ends = graph.replay(starts, call)
-    inputs = (
-        starts if graph.input_keys is None else dict(zip(graph.input_keys, starts, strict=True))
-    )
-    return Model(inputs, graph.packed(ends), name=model.name, trainable=model.trainable)
+    def _functional(self, model: Any, graph: Graph, input_tensors: Any) -> Any:
+        if input_tensors is None:
+            starts = [_same(tensor.history.layer).output for tensor in graph.inputs]
+        else:
+            starts = model._arguments.in_order(_WHERE, "input_tensors", input_tensors)
+        ends = graph.replay(
+            starts, lambda node, args, kwargs: self._layer(node.layer)(*args, **kwargs)
+        )
+        keys = graph.input_keys
+        inputs = starts if keys is None else dict(zip(keys, starts, strict=True))
+        return Model(inputs, graph.packed(ends), name=model.name, trainable=model.trainable)
+
+    def _sequential(self, model: Any, input_tensors: Any) -> Any:
+        copy = Sequential(name=model.name, trainable=model.trainable)
+        if input_tensors is not None:
+            given = input_tensors if isinstance(input_tensors, (list, tuple)) else [input_tensors]
+            if len(given) != 1:
+                raise ValueError(fail_text(_WHERE, "input_tensors", "one tensor", len(given)))
+            copy.add(given[0])
+        elif model._chain:
+            start = model._chain[0]
+            copy.add(Input(batch_shape=start.shape, name=start.name, dtype=start.dtype))
+        for layer in model.layers:
+            copy.add(self._layer(layer))
+        return copy
 
 
 def _same(layer: Any) -> Any:
-    if isinstance(layer, Model) and (layer._graph is not None or isinstance(layer, Sequential)):
-        return clone_model(layer)
     return type(layer).from_config(layer.get_config())
-
-
-def _new_input(tensor: Any) -> Any:
-    return _same(tensor.history.layer).output
-
-
-def _clone_sequential(
-    where: str, model: Any, input_tensors: Any, clone: Callable[[Any], Any]
-) -> Any:
-    copy = Sequential(name=model.name, trainable=model.trainable)
-    if input_tensors is not None:
-        given = input_tensors if isinstance(input_tensors, (list, tuple)) else [input_tensors]
-        if len(given) != 1:
-            raise ValueError(fail_text(where, "input_tensors", "one tensor", len(given)))
-        copy.add(given[0])
-    elif model._chain:
-        start = model._chain[0]
-        copy.add(Input(batch_shape=start.shape, name=start.name, dtype=start.dtype))
-    for layer in model.layers:
-        copy.add(clone(layer))
-    return copy

@@ -42,7 +42,9 @@ def of_graph(model: Any, graph: Graph) -> dict[str, Any]:
             for node in graph.calls_of(layer)
             if node.args
         ]
-        layers.append({"name": layer.name, **serialize(layer), "inbound_nodes": calls})
+        entry = serialize(layer)
+        entry["name"], entry["inbound_nodes"] = layer.name, calls
+        layers.append(entry)
     ends = {"input_layers": (graph.input_keys, graph.inputs)}
     ends["output_layers"] = (graph.output_keys, graph.outputs)
     config: dict[str, Any] = {"name": model.name, "trainable": model.trainable, "layers": layers}
@@ -73,7 +75,8 @@ def to_json(model: Any, options: Mapping[str, Any]) -> str:
     """The JSON text of any model."""
     from elman import __version__
 
-    whole = {**_serialization.serialize_object(model), "elman_version": __version__}
+    with _serialization.one_configuration():
+        whole = {**_serialization.serialize_object(model), "elman_version": __version__}
     try:
         return json.dumps(whole, **options)
     except TypeError as error:
@@ -105,7 +108,8 @@ def graph_ends(
     """Input tensors, output tensors and the other arguments of the model of a configuration."""
     layers, entries = {}, _part(config, "layers", list)
     for entry in entries:
-        name = _part(entry, "name", str, entry.get("config"))
+        inner = entry.get("config") if isinstance(entry, Mapping) else None
+        name = _part(entry, "name", str, inner)
         if name in layers:
             raise bad(f"expected different layer names, got {name!r} twice")
         layer = deserialize(entry, custom_objects)
@@ -175,6 +179,8 @@ def _arguments(call: Any) -> tuple[list[Any], dict[str, Any]]:
     """args and kwargs of one call in the form of Keras 3 or of Keras 2, tensors as `_Ref`."""
     if isinstance(call, Mapping):
         args, kwargs = _part(call, "args", list), _part(call, "kwargs", dict, default={})
+        if not args:
+            raise bad("expected a call with at least one argument, got none")
         return _read(args), _read(kwargs)
     if isinstance(call, list) and call and isinstance(call[0], str):
         call = [call]  # one tensor

@@ -9,6 +9,7 @@ from typing import Any
 
 from elman import _context, saving
 from elman._errors import fail_text, unknown_text
+from elman._serialization import one_configuration
 from elman._symbolic import is_symbolic
 from elman.layers._infer import infer_output_shape
 from elman.layers._options import captured_config
@@ -333,7 +334,8 @@ class Model(Training, Layer):
             if type(self).get_config is Model.get_config:
                 config.update(captured_config(self) or {})
             return config
-        return configuration.of_graph(self, self._graph)
+        with one_configuration():
+            return configuration.of_graph(self, self._graph)
 
     @classmethod
     def from_config(
@@ -349,7 +351,8 @@ class Model(Training, Layer):
             model = super().from_config(taken, custom_objects)
             model.__dict__.update(rest)
             return model
-        inputs, outputs, rest = configuration.graph_ends(config, custom_objects)
+        with one_configuration():
+            inputs, outputs, rest = configuration.graph_ends(config, custom_objects)
         return cls(inputs=inputs, outputs=outputs, **rest)
 
     def to_json(self, **options: Any) -> str:

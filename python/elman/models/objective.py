@@ -167,7 +167,7 @@ class Objective:
             outputs,
             self._targets(y_true, len(outputs)),
             self._split(y_pred),
-            self._split(sample_weight),
+            self._split(sample_weight, "sample_weight"),
             strict=True,
         )
         total = None
