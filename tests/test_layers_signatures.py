@@ -55,6 +55,16 @@ SIGNATURES = {
     ),
     "Flatten": "data_format=None",
     "Dropout": "rate, noise_shape=None, seed=None",
+    "Add": "",
+    "Subtract": "",
+    "Multiply": "",
+    "Average": "",
+    "Maximum": "",
+    "Minimum": "",
+    "Concatenate": "axis=-1",
+    "Dot": "axes, normalize=False",
+    "Arithmetic": "function, left=None, right=None",
+    "GetItem": "index",
 }
 LEGACY = {
     "GRU": gated("hard_sigmoid", 1, layer=True, forget=False, after="reset_after=False"),
