@@ -175,7 +175,7 @@ def test_connections():
     assert "\n".join(lines(model)) + "\n" == TRANSLATOR
     narrow = lines(model, line_length=60, positions=[0.3, 0.6, 0.8, 1.0])
     assert narrow[-7] == "add (Add)         (None, None, 2)   0           dense[0][0] "
-    assert narrow[-6] == "                                              dense[1][0] "
+    assert narrow[-6] == " " * 48 + "dense[1][0] "
 
 
 def test_a_chain_needs_no_connections():
