@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example programs: small runs, what they write, and what they do when something is wrong."""
 
+import datetime
 import importlib.util
 import itertools
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 import elman
 from elman import saving
-from elman.examples import _common, co2, digits
+from elman.examples import _common, co2, dates, digits
 
 HAS_STATSMODELS = importlib.util.find_spec("statsmodels") is not None
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
@@ -53,6 +55,7 @@ def test_pixel_noise_is_for_training_only():
 
 def test_the_digits_example_keeps_its_promises(tmp_path, capsys):
     """The whole program with fewer epochs: still above 97 %, and all files are there."""
+    elman.backend.clear_session()
     arguments = ["--epochs", "20", "--verbose", "0", "--output-dir", str(tmp_path)]
     code = digits.main(arguments if HAS_MATPLOTLIB else [*arguments, "--no-plot"])
     text = capsys.readouterr().out
@@ -142,6 +145,68 @@ def test_the_co2_example_keeps_its_promises(tmp_path, capsys):
     assert "59 of them gaps" in text
     if HAS_MATPLOTLIB:
         assert (tmp_path / "co2.png").read_bytes().startswith(PNG)
+
+
+def test_every_text_means_its_date():
+    """Each form of each date is another text, and what is written is what is meant."""
+    data = dates.make_data(3000, seed=3)
+    assert len(set(data.texts)) == 3000
+    assert {data.forms.count(name) for name in dates.FORMS} == {187, 188}
+    assert max(map(len, data.texts)) < 32
+    day = datetime.date(1998, 5, 3)
+    for name, form in dates.FORMS.items():
+        # the names are the forms of this day, but for the name of its weekday
+        assert form(day).replace("Sunday", "Tuesday").replace("Sun", "Tue") == name
+    assert dates.FORMS["May 3rd, 98"](datetime.date(2011, 12, 11)) == "December 11th, 11"
+    x = dates.encode(data.texts)
+    back = ["".join(dates.CHARACTERS[i - 1] for i in row if i) for row in x]
+    assert back == data.texts
+    assert dates.spelled(dates.targets(data.answers)) == data.answers
+    seen = dates.shifted(dates.targets(["1998-05-03"]))
+    assert dates.spelled(seen) == ["<1998-05-0"]
+
+
+def test_typing_errors_are_in_words():
+    rng = random.Random(1)
+    texts = {dates.mistyped("3 May 1998", rng) for _ in range(100)}
+    wrong = {"My", "ay", "MMay", "Maay", "aMy", "Mya", "May"}
+    assert {text.split()[1] for text in texts} <= wrong
+    assert len(texts) == 6
+    for text in ("3.5.98", "19980503", "3.IV.1998"):
+        assert dates.mistyped(text, rng) == text
+
+
+def test_the_dates_example_keeps_its_promises(tmp_path, capsys):
+    arguments = ["--epochs", "4", "--dates", "8000", "--verbose", "0"]
+    arguments += ["--output-dir", str(tmp_path)]
+    code = dates.main(arguments if HAS_MATPLOTLIB else [*arguments, "--no-plot"])
+    text = capsys.readouterr().out
+    assert code == 0, text
+    assert "Connected to" in text
+    assert "writes the same dates" in text
+    assert (tmp_path / "dates.safetensors").is_file()
+    if HAS_MATPLOTLIB:
+        assert (tmp_path / "dates.png").read_bytes().startswith(PNG)
+
+
+def test_dates_reports_a_broken_promise(tmp_path, capsys):
+    small = ["--epochs", "1", "--units", "2", "--dates", "500", "--verbose", "0", "--no-plot"]
+    assert dates.main([*small, "--output-dir", str(tmp_path)]) == 1
+    text = capsys.readouterr().out
+    assert "NOT" in text
+    assert "  wrong: " in text
+
+
+def test_the_decoder_writes_what_training_teaches():
+    """Step by step with a state of its own, or at once with the right answer so far: equal."""
+    models = dates.make_models(8, 10)
+    data = dates.make_data(20, seed=2)
+    x = dates.encode(data.texts)
+    ids, attention = dates.write(models, x)
+    given = models.training.predict([x, dates.shifted(ids)], verbose=0)
+    np.testing.assert_array_equal(given.argmax(-1), ids)
+    assert attention.shape == (20, dates.LENGTH, x.shape[1])
+    np.testing.assert_allclose(attention.sum(-1), 1, rtol=1e-5)
 
 
 def test_a_missing_package_names_the_command_that_helps():

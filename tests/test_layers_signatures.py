@@ -133,6 +133,16 @@ SIGNATURES = {
     "Cropping2D": "cropping=((0, 0), (0, 0)), data_format=None",
     "UpSampling1D": "size=2",
     "UpSampling2D": "size=(2, 2), data_format=None, interpolation='nearest'",
+    "Add": "",
+    "Subtract": "",
+    "Multiply": "",
+    "Average": "",
+    "Maximum": "",
+    "Minimum": "",
+    "Concatenate": "axis=-1",
+    "Dot": "axes, normalize=False",
+    "Arithmetic": "function, left=None, right=None",
+    "GetItem": "index",
 }
 LEGACY = {
     "GRU": gated("hard_sigmoid", 1, layer=True, forget=False, after="reset_after=False"),

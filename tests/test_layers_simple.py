@@ -146,7 +146,7 @@ def test_symbolic_tensors_remember_their_layers():
     assert output.history is c.history
     assert output.history.inputs == (x,)
     assert x.history.inputs == ()
-    for use in (float, len, np.asarray, lambda t: t + 1, lambda t: t[0], bool):
+    for use in (float, len, np.asarray, lambda t: t @ t, iter, bool):
         with pytest.raises(TypeError, match="has no values"):
             use(x)
 

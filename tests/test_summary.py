@@ -116,3 +116,75 @@ def test_models_within_models():
     found = lines(model)
     assert found[4] == "inner (Sequential)           (None, 3)                 72        "
     assert "Total params: 76" in found
+
+
+# --- functional models ---------------------------------------------------------------------------
+
+TRANSLATOR = table("""
+Model: "model"|
+__________________________________________________________________________________________________|
+Layer (type)                    Output Shape         Param #     Connected to                     |
+==================================================================================================|
+input_1 (InputLayer)            [(None, None, 3)]    0                                            |
+__________________________________________________________________________________________________|
+lstm (LSTM)                     [(None, 4), (None, 4 128         input_1[0][0]                    |
+__________________________________________________________________________________________________|
+input_2 (InputLayer)            [(None, None, 5)]    0                                            |
+__________________________________________________________________________________________________|
+lstm_1 (LSTM)                   (None, None, 4)      160         input_2[0][0]                    |
+                                                                 lstm[0][1]                       |
+                                                                 lstm[0][2]                       |
+__________________________________________________________________________________________________|
+dense (Dense)                   multiple             10          lstm[0][0]                       |
+                                                                 lstm_1[0][0]                     |
+__________________________________________________________________________________________________|
+add (Add)                       (None, None, 2)      0           dense[0][0]                      |
+                                                                 dense[1][0]                      |
+==================================================================================================|
+Total params: 298|
+Trainable params: 298|
+Non-trainable params: 0|
+__________________________________________________________________________________________________|
+""")
+CHAIN = table("""
+Model: "model"|
+_________________________________________________________________|
+Layer (type)                 Output Shape              Param #   |
+=================================================================|
+input_1 (InputLayer)         [(None, None, 3)]         0         |
+_________________________________________________________________|
+lstm (LSTM)                  (None, 4)                 128       |
+_________________________________________________________________|
+dense (Dense)                (None, 10)                50        |
+=================================================================|
+Total params: 178|
+Trainable params: 178|
+Non-trainable params: 0|
+_________________________________________________________________|
+""")
+
+
+def test_connections():
+    """Several inputs, states, a shared layer: what each call takes."""
+    elman.backend.clear_session()
+    x, y = elman.Input((None, 3)), elman.Input((None, 5))
+    last, h, c = layers.LSTM(4, return_state=True)(x)
+    steps = layers.LSTM(4, return_sequences=True)(y, initial_state=[h, c])
+    dense = layers.Dense(2)
+    model = elman.Model([x, y], layers.add([dense(last), dense(steps)]))
+    assert "\n".join(lines(model)) + "\n" == TRANSLATOR
+    narrow = lines(model, line_length=60, positions=[0.3, 0.6, 0.8, 1.0])
+    assert narrow[-7] == "add (Add)         (None, None, 2)   0           dense[0][0] "
+    assert narrow[-6] == " " * 48 + "dense[1][0] "
+
+
+def test_a_chain_needs_no_connections():
+    elman.backend.clear_session()
+    x = elman.Input((None, 3))
+    model = elman.Model(x, layers.Dense(10)(layers.LSTM(4)(x)))
+    assert "\n".join(lines(model)) + "\n" == CHAIN
+    twice = layers.Dense(3)
+    shared = elman.Model(x, twice(twice(x)))
+    assert "dense_1[0][0]" in "\n".join(lines(shared))
+    branched = elman.Model(x, [layers.Dense(1)(x), layers.Dense(1)(x)])
+    assert "Connected to" in lines(branched)[2]

@@ -22,6 +22,9 @@ _defined: dict[str, Any] = {}
 class _Scopes(threading.local):
     def __init__(self) -> None:
         self.stack: list[Mapping[str, Any]] = []
+        # Objects of the configuration that is being written, or read, at the moment.
+        self.written: dict[int, tuple[Any, dict[str, Any]]] | None = None
+        self.read: dict[tuple[int, str], Any] | None = None
 
 
 _scopes = _Scopes()
@@ -35,6 +38,32 @@ def custom_object_scope(*objects: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         del _scopes.stack[len(_scopes.stack) - len(objects) :]
+
+
+@contextlib.contextmanager
+def one_configuration() -> Iterator[None]:
+    """Within the outermost such block an object that is written twice is read back as one.
+
+    Both of its configurations get the same "shared_object_id", as in TensorFlow's Keras.
+    """
+    before = _scopes.written, _scopes.read
+    if _scopes.written is None:
+        _scopes.written, _scopes.read = {}, {}
+    try:
+        yield
+    finally:
+        _scopes.written, _scopes.read = before
+
+
+def mark_shared(obj: Any, entry: dict[str, Any]) -> None:
+    """Give the configuration of an object that was written before the number of the first one."""
+    seen = _scopes.written
+    if seen is None:
+        return
+    first = seen.setdefault(id(obj), (obj, entry))[1]
+    if first is not entry:
+        numbers = [known.get("shared_object_id", 0) for _, known in seen.values()]
+        entry["shared_object_id"] = first.setdefault("shared_object_id", 1 + max(numbers))
 
 
 def register_keras_serializable(
@@ -81,30 +110,49 @@ def deserialize_object(
 
     Errors: ValueError for something that is no configuration or names an unknown object.
     """
-    name = config.get("class_name")
-    if not isinstance(name, str):
-        keys = sorted(map(str, config))
-        raise ValueError(
-            f"[{where}] {what}: expected a config with 'class_name' and 'config', got keys {keys}"
-        )
-    inner = config.get("config")
+    if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
+        found = f"keys {sorted(map(str, config))}" if isinstance(config, Mapping) else repr(config)
+        expected = "a config with 'class_name' and 'config'"
+        raise ValueError(f"[{where}] {what}: expected {expected}, got {found:.200}")
+    number, memo = config.get("shared_object_id"), _scopes.read
+    if memo is None or not isinstance(number, int):
+        return _made(config, known, custom_objects, where, what)
+    key = number, config["class_name"]
+    if key not in memo:
+        memo[key] = _made(config, known, custom_objects, where, what)
+    return memo[key]
+
+
+def _made(
+    config: Mapping[str, Any],
+    known: Mapping[str, Any],
+    custom_objects: Mapping[str, Any] | None,
+    where: str,
+    what: str,
+) -> Any:
+    name, inner = str(config["class_name"]), config.get("config")
     if name == "function":  # Keras 3 writes functions as {"class_name": "function", "config": name}
         name, inner = str(config.get("registered_name") or inner), None
     found = find(name, known, custom_objects)
     if found is None:
         raise ValueError(
-            unknown_text(where, what, name, known)
-            + " Own objects are named in custom_objects={...}"
+            f"{unknown_text(where, what, name, known)} Name own objects in "
+            f"custom_objects={{{name!r}: ...}}, or register them with "
+            "elman.utils.register_keras_serializable"
         )
     if not isinstance(found, type):
         return found
+    if not isinstance(inner, (Mapping, list, type(None))):
+        expected, got = f"the arguments of {name} as a dict", type(inner).__name__
+        raise ValueError(f"[{where}] {what}: expected {expected}, got {got}")
     if not hasattr(found, "from_config"):
-        return found(**(inner or {}))
+        return found(**dict(inner or {}))
     from_config: Any = getattr(found, "from_config")  # noqa: B009 - checked on the line above
+    arguments = inner if isinstance(inner, list) else dict(inner or {})
     if custom_objects:
         with custom_object_scope(custom_objects):
-            return from_config(dict(inner or {}))
-    return from_config(dict(inner or {}))
+            return from_config(arguments)
+    return from_config(arguments)
 
 
 def serialize_or_name(obj: Any) -> Any:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -15,10 +16,11 @@ class Node:
     """One call of a layer on symbolic tensors.
 
     `args` and `kwargs` are what the layer was called with, `inputs` the symbolic tensors found in
-    them in order, `outputs` the tensors that the call returned.
+    them in order, `outputs` the tensors that the call returned; `keys` are their names when it
+    returned a dict, and `several` tells a list of one from a tensor.
     """
 
-    __slots__ = ("args", "inputs", "kwargs", "layer", "outputs")
+    __slots__ = ("__weakref__", "args", "inputs", "keys", "kwargs", "layer", "outputs", "several")
 
     def __init__(
         self,
@@ -30,10 +32,52 @@ class Node:
         self.layer, self.args, self.kwargs = layer, args, kwargs
         self.inputs = tuple(inputs)
         self.outputs: tuple[SymbolicTensor, ...] = ()
+        self.keys: tuple[Any, ...] | None = None
+        self.several = False
+
+    def packed(self) -> Any:
+        """The outputs in the form in which the call returned them."""
+        if self.keys is not None:
+            return dict(zip(self.keys, self.outputs, strict=True))
+        return list(self.outputs) if self.several else self.outputs[0]
+
+
+class _Calls(list[weakref.ref[Node]]):
+    """The calls of one layer, as long as somebody holds their tensors: a layer does not keep the
+    models alive that it was once called in, and a copy of it starts without calls.
+    """
+
+    def __reduce__(self) -> Any:
+        return _Calls, ()
+
+
+def remember_node(node: Node) -> None:
+    """Note a call for `nodes_of`."""
+    calls = node.layer.__dict__.setdefault("_calls", _Calls())
+    calls[:] = [ref for ref in calls if ref() is not None]
+    calls.append(weakref.ref(node))
+
+
+def nodes_of(layer: Any) -> list[Node]:
+    """The calls of a layer on symbolic tensors, oldest first."""
+    return [node for ref in layer.__dict__.get("_calls", ()) if (node := ref()) is not None]
+
+
+def _recorded(function: str, swapped: bool = False) -> Callable[[Any, Any], Any]:
+    """The method of an operator: a layer called on the tensor, with a constant or another one."""
+
+    def operator(self: Any, other: Any) -> Any:
+        from elman.layers.arithmetic import binary
+
+        return binary(function, other, self) if swapped else binary(function, self, other)
+
+    return operator
 
 
 class SymbolicTensor:
     """What `elman.Input` returns and what a layer returns for it; it has no values.
+
+    `a + b`, `2 * a`, `a / b`, `a ** 2` and `a[:, -1]` are recorded as layers, like any other call.
 
     Attributes:
         shape: tuple with None for sizes that are not known yet.
@@ -63,9 +107,30 @@ class SymbolicTensor:
             f"{self!r} has no values; pass it to a layer, or give the layer an array instead"
         )
 
-    __array__ = __bool__ = __float__ = __int__ = __iter__ = __len__ = __getitem__ = _no_values
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = _no_values
-    __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = __pow__ = _no_values
+    __array__ = __bool__ = __float__ = __int__ = __iter__ = __len__ = _no_values
+    __array_ufunc__ = None  # arrays leave `array * tensor` to the tensor
+
+    def _no_product(self, other: Any) -> NoReturn:
+        hint = "use layers.Dot(axes), or layers.Dense"
+        raise TypeError(f"{self!r} has no values to multiply as matrices; {hint}")
+
+    __matmul__ = __rmatmul__ = _no_product
+
+    # Arithmetic is recorded as calls of small layers.
+
+    __add__, __radd__ = _recorded("add"), _recorded("add", swapped=True)
+    __sub__, __rsub__ = _recorded("subtract"), _recorded("subtract", swapped=True)
+    __mul__, __rmul__ = _recorded("multiply"), _recorded("multiply", swapped=True)
+    __truediv__, __rtruediv__ = _recorded("divide"), _recorded("divide", swapped=True)
+    __pow__, __rpow__ = _recorded("power"), _recorded("power", swapped=True)
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __getitem__(self, index: Any) -> Any:
+        from elman.layers.arithmetic import GetItem
+
+        return GetItem(index if isinstance(index, tuple) else (index,))(self)
 
 
 def is_symbolic(x: Any) -> bool:
@@ -99,14 +164,17 @@ def replace_symbolic(x: Any, value_of: Callable[[SymbolicTensor], Any]) -> Any:
 def record_call(
     layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output_shape: Any, dtype: str
 ) -> Any:
-    """The symbolic output, or list of outputs, of a layer call."""
+    """The symbolic output, or list or dict of outputs, of a layer call."""
     node = Node(layer, args, kwargs, symbolic_in([args, kwargs]))
-    several = isinstance(output_shape, list)
-    shapes = output_shape if several else [output_shape]
+    node.several = isinstance(output_shape, list)
+    shapes = output_shape if node.several else [output_shape]
+    if isinstance(output_shape, dict):
+        node.keys, shapes = tuple(output_shape), output_shape.values()
     node.outputs = tuple(
         SymbolicTensor(shape, dtype, layer.name, node, index) for index, shape in enumerate(shapes)
     )
-    return list(node.outputs) if several else node.outputs[0]
+    remember_node(node)
+    return node.packed()
 
 
 def Input(  # noqa: N802 - Keras' name
@@ -153,4 +221,5 @@ def input_tensor(layer: Any) -> SymbolicTensor:
     dtype = layer.dtype or _settings.floatx()
     tensor = SymbolicTensor(layer.batch_input_shape, dtype, layer.name, node)
     node.outputs = (tensor,)
+    remember_node(node)
     return tensor

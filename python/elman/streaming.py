@@ -29,6 +29,7 @@ from elman.layers import RNN, Activation, Dense, StackedRNNCells, _checks
 from elman.layers._cell import BuiltinCell
 from elman.layers._elementwise import Noise
 from elman.layers.cudnn import CuDNN
+from elman.models.model import Model
 from elman.models.sequential import Sequential
 
 
@@ -42,7 +43,7 @@ def of_layer(layer: Any, batch_size: int = 1) -> core.Stream:
 
 
 def of_model(model: Any, batch_size: int = 1) -> core.Stream:
-    """A stream of a Sequential model for `batch_size` rows; see `Sequential.stream`."""
+    """A stream of a model whose layers follow one another; see `Model.stream`."""
     where = f"{type(model).__name__}.stream"
     layers = list(_flat(model, where))
     if not model.built or not layers:
@@ -57,10 +58,13 @@ def of_model(model: Any, batch_size: int = 1) -> core.Stream:
 
 def _flat(model: Any, where: str) -> Iterable[Any]:
     """The layers of a model, those of models in it included."""
-    if type(model).call is not Sequential.call:
+    if type(model).call not in (Sequential.call, Model.call):
         _refuse(model, "it has a call of its own", where)
-    for layer in model.layers:
-        if isinstance(layer, Sequential):
+    chain = model._chain_of_layers()
+    if chain is None:
+        _refuse(model, "its layers do not just follow one another", where)
+    for layer in chain:
+        if isinstance(layer, Model):
             yield from _flat(layer, where)
         else:
             yield layer

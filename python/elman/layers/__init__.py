@@ -12,6 +12,8 @@ from elman.layers.advanced_activations import LeakyReLU as LeakyReLU
 from elman.layers.advanced_activations import PReLU as PReLU
 from elman.layers.advanced_activations import ReLU as ReLU
 from elman.layers.advanced_activations import Softmax as Softmax
+from elman.layers.arithmetic import Arithmetic as Arithmetic
+from elman.layers.arithmetic import GetItem as GetItem
 from elman.layers.batch_normalization import BatchNormalization as BatchNormalization
 from elman.layers.bidirectional import Bidirectional as Bidirectional
 from elman.layers.conv import Conv1D as Conv1D
@@ -40,6 +42,22 @@ from elman.layers.layer_normalization import LayerNormalization as LayerNormaliz
 from elman.layers.lstm import LSTM as LSTM
 from elman.layers.lstm import LSTMCell as LSTMCell
 from elman.layers.masking import Masking as Masking
+from elman.layers.merge import Add as Add
+from elman.layers.merge import Average as Average
+from elman.layers.merge import Concatenate as Concatenate
+from elman.layers.merge import Dot as Dot
+from elman.layers.merge import Maximum as Maximum
+from elman.layers.merge import Minimum as Minimum
+from elman.layers.merge import Multiply as Multiply
+from elman.layers.merge import Subtract as Subtract
+from elman.layers.merge import add as add
+from elman.layers.merge import average as average
+from elman.layers.merge import concatenate as concatenate
+from elman.layers.merge import dot as dot
+from elman.layers.merge import maximum as maximum
+from elman.layers.merge import minimum as minimum
+from elman.layers.merge import multiply as multiply
+from elman.layers.merge import subtract as subtract
 from elman.layers.noise import GaussianDropout as GaussianDropout
 from elman.layers.noise import GaussianNoise as GaussianNoise
 from elman.layers.padding import Cropping1D as Cropping1D
@@ -72,11 +90,15 @@ __all__ = [
     "RNN",
     "Activation",
     "ActivityRegularization",
+    "Add",
+    "Arithmetic",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
     "Bidirectional",
+    "Concatenate",
     "Conv1D",
     "Conv2D",
     "Conv3D",
@@ -85,12 +107,14 @@ __all__ = [
     "CuDNNGRU",
     "CuDNNLSTM",
     "Dense",
+    "Dot",
     "Dropout",
     "Embedding",
     "Flatten",
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
+    "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -108,6 +132,9 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
     "PReLU",
     "Permute",
     "ReLU",
@@ -120,11 +147,20 @@ __all__ = [
     "SpatialDropout1D",
     "SpatialDropout2D",
     "StackedRNNCells",
+    "Subtract",
     "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",
     "ZeroPadding1D",
     "ZeroPadding2D",
+    "add",
+    "average",
+    "concatenate",
     "deserialize",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
     "serialize",
+    "subtract",
 ]

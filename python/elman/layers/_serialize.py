@@ -18,7 +18,9 @@ def serialize(layer: Any) -> dict[str, Any]:
     if not hasattr(layer, "get_config"):
         name = type(layer).__name__
         raise TypeError(f"[layers.serialize] expected an object with get_config, got {name}")
-    return _serialization.serialize_object(layer)
+    entry = _serialization.serialize_object(layer)
+    _serialization.mark_shared(layer, entry)
+    return entry
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -27,9 +29,11 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     Raises:
         ValueError: no configuration, or an unknown class.
     """
-    from elman import layers
+    from elman import layers, models
 
     known = {name: getattr(layers, name) for name in layers.__all__}
-    return _serialization.deserialize_object(
-        config, known, custom_objects, "layers.deserialize", "layer"
-    )
+    known |= {"Model": models.Model, "Functional": models.Model, "Sequential": models.Sequential}
+    with _serialization.one_configuration():
+        return _serialization.deserialize_object(
+            config, known, custom_objects, "layers.deserialize", "layer"
+        )

@@ -15,7 +15,7 @@ from elman._signatures import parameters_of
 from elman._tensors import Variable, as_shape, as_tensor, named_tensor
 
 # Attributes that may hold layers or variables which are not parts of the layer.
-_NOT_PARTS = frozenset({"_init_arguments", "_own_weights"})
+_NOT_PARTS = frozenset({"_calls", "_init_arguments", "_own_weights"})
 
 
 def _parts(value: Any) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from elman.layers import _checks, _options
 from elman.layers._infer import infer_output_shape
 from elman.layers._options import Option, named
 from elman.layers._weights import WeightHolder
+from elman.layers.layer_calls import LayerCalls
 
 Shape = tuple[int | None, ...]
 
@@ -34,7 +35,7 @@ BASE_KEYWORDS = {
 }
 
 
-class Layer(WeightHolder):
+class Layer(LayerCalls, WeightHolder):
     """A function with weights.
 
     A subclass makes its weights in `build(input_shape)` with `add_weight` and computes in
@@ -149,9 +150,8 @@ class Layer(WeightHolder):
     def _build_for(self, shape: Any) -> None:
         """Build for the shape of actual values: the batch size stays open."""
         self.build(shape)
-        if isinstance(shape, tuple):
-            declared = self.batch_input_shape
-            self._input_shape = (declared[0] if declared else None, *shape[1:])
+        declared = self.batch_input_shape
+        self._input_shape = _open_batch(shape, declared[0] if declared else None)
 
     def _check_started(self) -> None:
         if "dtype" not in self.__dict__:
@@ -379,6 +379,15 @@ def _is_shape_list(shape: Any) -> bool:
     return isinstance(shape, (list, tuple)) and any(
         isinstance(item, (list, tuple)) or hasattr(item, "as_list") for item in shape
     )
+
+
+def _open_batch(shape: Any, batch: int | None) -> Any:
+    """A shape, or each one of a list or dict, with another batch size."""
+    if isinstance(shape, dict):
+        return {key: _open_batch(item, batch) for key, item in shape.items()}
+    if isinstance(shape, list):
+        return [_open_batch(item, batch) for item in shape]
+    return (batch, *shape[1:])
 
 
 def _shapes(x: Any) -> Any:

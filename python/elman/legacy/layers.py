@@ -14,11 +14,15 @@ from elman.layers import ELU as ELU
 from elman.layers import RNN as RNN
 from elman.layers import Activation as Activation
 from elman.layers import ActivityRegularization as ActivityRegularization
+from elman.layers import Add as Add
+from elman.layers import Arithmetic as Arithmetic
+from elman.layers import Average as Average
 from elman.layers import AveragePooling1D as AveragePooling1D
 from elman.layers import AveragePooling2D as AveragePooling2D
 from elman.layers import AveragePooling3D as AveragePooling3D
 from elman.layers import BatchNormalization as BatchNormalization
 from elman.layers import Bidirectional as Bidirectional
+from elman.layers import Concatenate as Concatenate
 from elman.layers import Conv1D as Conv1D
 from elman.layers import Conv2D as Conv2D
 from elman.layers import Conv3D as Conv3D
@@ -27,11 +31,13 @@ from elman.layers import Cropping2D as Cropping2D
 from elman.layers import CuDNNGRU as CuDNNGRU
 from elman.layers import CuDNNLSTM as CuDNNLSTM
 from elman.layers import Dense as Dense
+from elman.layers import Dot as Dot
 from elman.layers import Dropout as Dropout
 from elman.layers import Embedding as Embedding
 from elman.layers import Flatten as Flatten
 from elman.layers import GaussianDropout as GaussianDropout
 from elman.layers import GaussianNoise as GaussianNoise
+from elman.layers import GetItem as GetItem
 from elman.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
 from elman.layers import GlobalAveragePooling2D as GlobalAveragePooling2D
 from elman.layers import GlobalAveragePooling3D as GlobalAveragePooling3D
@@ -45,9 +51,12 @@ from elman.layers import Layer as Layer
 from elman.layers import LayerNormalization as LayerNormalization
 from elman.layers import LeakyReLU as LeakyReLU
 from elman.layers import Masking as Masking
+from elman.layers import Maximum as Maximum
 from elman.layers import MaxPooling1D as MaxPooling1D
 from elman.layers import MaxPooling2D as MaxPooling2D
 from elman.layers import MaxPooling3D as MaxPooling3D
+from elman.layers import Minimum as Minimum
+from elman.layers import Multiply as Multiply
 from elman.layers import Permute as Permute
 from elman.layers import PReLU as PReLU
 from elman.layers import Recurrent as Recurrent
@@ -60,13 +69,22 @@ from elman.layers import Softmax as Softmax
 from elman.layers import SpatialDropout1D as SpatialDropout1D
 from elman.layers import SpatialDropout2D as SpatialDropout2D
 from elman.layers import StackedRNNCells as StackedRNNCells
+from elman.layers import Subtract as Subtract
 from elman.layers import TimeDistributed as TimeDistributed
 from elman.layers import UpSampling1D as UpSampling1D
 from elman.layers import UpSampling2D as UpSampling2D
 from elman.layers import ZeroPadding1D as ZeroPadding1D
 from elman.layers import ZeroPadding2D as ZeroPadding2D
+from elman.layers import add as add
+from elman.layers import average as average
+from elman.layers import concatenate as concatenate
 from elman.layers import deserialize as deserialize
+from elman.layers import dot as dot
+from elman.layers import maximum as maximum
+from elman.layers import minimum as minimum
+from elman.layers import multiply as multiply
 from elman.layers import serialize as serialize
+from elman.layers import subtract as subtract
 from elman.layers._options import Option
 
 
@@ -104,11 +122,15 @@ __all__ = [
     "RNN",
     "Activation",
     "ActivityRegularization",
+    "Add",
+    "Arithmetic",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
     "Bidirectional",
+    "Concatenate",
     "Conv1D",
     "Conv2D",
     "Conv3D",
@@ -117,12 +139,14 @@ __all__ = [
     "CuDNNGRU",
     "CuDNNLSTM",
     "Dense",
+    "Dot",
     "Dropout",
     "Embedding",
     "Flatten",
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
+    "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -140,6 +164,9 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
     "PReLU",
     "Permute",
     "ReLU",
@@ -152,11 +179,20 @@ __all__ = [
     "SpatialDropout1D",
     "SpatialDropout2D",
     "StackedRNNCells",
+    "Subtract",
     "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",
     "ZeroPadding1D",
     "ZeroPadding2D",
+    "add",
+    "average",
+    "concatenate",
     "deserialize",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
     "serialize",
+    "subtract",
 ]

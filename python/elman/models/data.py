@@ -58,6 +58,18 @@ def standardize(where: str, what: str, value: Any, single: bool) -> Any:
     return _as_array(where, what, value)
 
 
+def standardized(
+    where: str, x: Any, y: Any, sample_weight: Any, single: tuple[bool, bool]
+) -> tuple[Any, Any, Any]:
+    """`standardize` for x, y and sample_weight of a model with one input, one output, or not."""
+    one_input, one_output = single
+    return (
+        standardize(where, "x", x, one_input),
+        standardize(where, "y", y, one_output),
+        standardize(where, "sample_weight", sample_weight, one_output),
+    )
+
+
 def _as_array(where: str, what: str, value: Any) -> np.ndarray:
     if isinstance(value, Tensor):
         return np.asarray(value)
@@ -196,7 +208,12 @@ class StreamData:
     """Batches from a generator, an iterable (a data loader) or a `Sequence`-like object."""
 
     def __init__(
-        self, where: str, source: Any, single: bool, shuffle: bool | str, steps: int | None
+        self,
+        where: str,
+        source: Any,
+        single: tuple[bool, bool],
+        shuffle: bool | str,
+        steps: int | None,
     ) -> None:
         self._where, self._source, self._single = where, source, single
         self._indexed = hasattr(source, "__len__") and hasattr(source, "__getitem__")
@@ -270,11 +287,8 @@ class StreamData:
         if not 1 <= len(item) <= 3:
             expected = "batches (x,), (x, y) or (x, y, sample_weight)"
             raise ValueError(fail_text(self._where, "x", expected, f"a tuple of {len(item)}"))
-        parts = [
-            standardize(self._where, what, value, self._single)
-            for what, value in zip(("x", "y", "sample_weight"), item, strict=False)
-        ]
-        x, y, weight = (*parts, None, None)[:3]
+        x, y, weight = (*item, None, None)[:3]
+        x, y, weight = standardized(self._where, x, y, weight, self._single)
         size = len(flatten(x)[0])
         for what, value in (("y", y), ("sample_weight", weight)):
             for leaf in flatten(value) if value is not None else ():
@@ -295,7 +309,7 @@ def make_data(
     sample_weight: Any,
     batch_size: int | None,
     default_batch_size: Callable[[], int],
-    single: bool,
+    single: tuple[bool, bool],
     shuffle: bool | str = False,
     steps: int | None = None,
 ) -> Any:
@@ -308,7 +322,7 @@ def make_data(
         sample_weight: weights per sample; None when x makes whole batches.
         batch_size: for arrays.
         default_batch_size: called when none is given.
-        single: the model has one input and one output.
+        single: whether the model has one input, and one output.
         shuffle: True, False or 'batch'.
         steps: batches per epoch, at most, for arrays; exactly, for streams.
     """
@@ -329,9 +343,7 @@ def make_data(
         return StreamData(where, x, single, shuffle, steps)
     data = ArrayData(
         where,
-        standardize(where, "x", x, single),
-        standardize(where, "y", y, single),
-        standardize(where, "sample_weight", sample_weight, single),
+        *standardized(where, x, y, sample_weight, single),
         default_batch_size() if batch_size is None else batch_size,
         shuffle,
     )

@@ -45,7 +45,6 @@ class Fit:
         self._initial, self._epochs = epochs
         self._class_weight = class_weight
         self._validation, self._freq = validation, validation_freq
-        self._sparse = model.objective.sparse
         self._out_of_data = False
 
     def run(self, callbacks: Any, verbose: int) -> History:
@@ -117,7 +116,7 @@ class Fit:
             if wants_batches:
                 hooks.batch("train", "begin", number, {})
             if self._class_weight:
-                batch = step.weighted(batch, self._class_weight, self._sparse)
+                batch = step.weighted(model, batch, self._class_weight)
             guard.busy = True
             model.run_train_step(batch, f"epoch {epoch + 1}, batch {number + 1}")
             guard.done()

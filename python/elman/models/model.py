@@ -4,29 +4,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from elman import saving
+from elman import _context, saving
 from elman._errors import fail_text, unknown_text
+from elman._serialization import one_configuration
+from elman._symbolic import is_symbolic
 from elman._tensors import Tensor, mask_of, with_mask
 from elman.layers._infer import infer_output_shape
+from elman.layers._options import captured_config
 from elman.layers.layer import Layer
+from elman.layers.layer_calls import Derived
+from elman.models import configuration
+from elman.models.arguments import Arguments
+from elman.models.graph import Graph
 from elman.models.structure import Structure
 from elman.models.summary import print_summary
 from elman.models.training import Training
 
 
 class Model(Training, Layer):
-    """Base of all models. Subclass it with layers as attributes and `call`.
+    """A network from input tensors to output tensors, or a class to subclass.
+
+    `Model(inputs, outputs)` holds the layers that lie between the two: tensors of `elman.Input`,
+    and what layers called on them return. Inputs and outputs are a tensor, a list or a dict;
+    arrays are given, and returned, in the same form. A layer that is called several times is
+    shared, and a model can be called like a layer.
+
+    A subclass has layers as attributes and `call`, or calls `super().__init__(inputs=...,
+    outputs=...)`.
 
     Args:
+        inputs: tensor of `elman.Input`, list or dict of them.
+        outputs: symbolic tensor, list or dict of them.
         name: default the class name in snake case.
-        trainable: whether optimizers change the weights.
-        dtype: type that inputs are cast to; default that of the layers.
+        kwargs: `trainable`; `dtype`: type that inputs are cast to, default that of the layers.
+
+    Errors: ValueError for outputs that need an Input which is not among `inputs`, an input that
+    is the output of a layer, or two layers of one name; TypeError for something that is no
+    symbolic tensor.
 
     Example:
         >>> import elman, numpy as np
+        >>> x = elman.Input((None, 3))
+        >>> last, h, c = elman.layers.LSTM(4, return_state=True)(x)
+        >>> model = elman.Model(x, [elman.layers.Dense(1)(last), c])
+        >>> [y.shape for y in model(np.zeros((2, 5, 3), "float32"))]
+        [(2, 1), (2, 4)]
         >>> class Last(elman.Model):
         ...     def __init__(self):
         ...         super().__init__()
@@ -40,24 +65,50 @@ class Model(Training, Layer):
     """
 
     supports_masking = True
+    _graph: Graph | None = None
+    _own_call: bool = True  # False: `call` is that of this class
+    _arguments: Arguments
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if args or not kwargs.keys().isdisjoint(("inputs", "outputs")):
-            raise TypeError(
-                f"[{type(self).__name__}] models made of inputs and outputs are not supported in "
-                "this version; use Sequential, or subclass Model"
-            )
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
+    ) -> None:
+        where = type(self).__name__
+        if (inputs is None) != (outputs is None):
+            got = "only inputs" if outputs is None else "only outputs"
+            raise TypeError(fail_text(where, "inputs, outputs", "both or neither", got))
+        graph = None if inputs is None else Graph(where, inputs, outputs)
         explicit = kwargs.get("dtype")
-        super().__init__(**kwargs)
+        super().__init__(name=name, **kwargs)
         self._explicit_dtype = explicit
         self._structure: Structure | None = None
+        if graph is not None:
+            self._take_graph(graph)
+
+    def _take_graph(self, graph: Graph) -> None:
+        if is_symbolic(self.__dict__["_init_arguments"][1:]):
+            del self.__dict__["_init_arguments"]  # not a configuration
+        self._graph = graph
+        self._arguments = Arguments(graph.input_names, graph.inputs, graph.nodes)
+        self._input_shape = _one_or_list([tensor.shape for tensor in graph.inputs])
+        self._one_input, self._one_output = len(graph.inputs) == 1, len(graph.outputs) == 1
+        self.output_names = graph.output_names
+        self._own_call = type(self).call is not Model.call
+        self._call_name = f"{type(self).__name__}.call"
+        self.built = True
 
     # -- the layer side -------------------------------------------------------------------------
 
     @property
     def layers(self) -> list[Any]:
-        """The layers directly within the model."""
+        """The layers directly within the model, the `InputLayer`s of a functional one included."""
         return list(self._sublayers())
+
+    def _found(self) -> tuple[list[Any], list[Any]]:
+        variables, holders = super()._found()
+        if self._graph is None:
+            return variables, holders
+        known = {id(layer) for layer in self._graph.layers}
+        return variables, self._graph.layers + [h for h in holders if id(h) not in known]
 
     @property
     def structure(self) -> Structure:
@@ -71,8 +122,13 @@ class Model(Training, Layer):
         """Every layer and cell within the model, at any depth."""
         return self.structure.holders
 
-    def build(self, input_shape: Any) -> None:
-        """Make all weights by running the model once on zeros of that shape."""
+    def build(self, input_shape: Any = None) -> None:
+        """Make all weights by running the model once on zeros of that shape.
+
+        A functional model has its weights already.
+        """
+        if self._graph is not None:
+            return
         if not self.__dict__.get("_running_build"):
             self._running_build = True
             try:
@@ -92,6 +148,8 @@ class Model(Training, Layer):
 
     def _cast(self, x: Any) -> Any:
         """Inputs take the type of the layers, so a float64 model keeps float64 data."""
+        if self._graph is not None and not self._own_call:
+            return x  # `call` sees to it
         explicit = self.__dict__.get("_explicit_dtype")
         if explicit is None:
             types = {getattr(layer, "dtype", None) for layer in self.layers}
@@ -99,6 +157,47 @@ class Model(Training, Layer):
                 self.dtype = "float64"
         cast = super()._cast(x)
         return with_mask(cast, mask_of(x), x) if isinstance(x, Tensor) else cast
+
+    def __call__(
+        self, inputs: Any, *args: Any, mask: Any = None, training: Any = None, **kwargs: Any
+    ) -> Any:
+        """Apply the model to arrays or tensors, or to symbolic tensors of `elman.Input`."""
+        if self._graph is not None and self._own_call is False:
+            plain = mask is None and not args and not kwargs and self.activity_regularizer is None
+            # The usual call of a small model costs little more than its layers.
+            x = self._arguments.quick(self._call_name, inputs) if plain else None
+            if x is not None:
+                if _context.outermost():
+                    self._clear_losses()
+                with _context.scope(training):
+                    return self._graph.run(x)
+        return super().__call__(inputs, *args, mask=mask, training=training, **kwargs)
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """The layers between inputs and outputs; `training` and masks travel by themselves.
+
+        Args:
+            inputs: array or tensor; a list or dict of them for several inputs.
+            mask: mask, list or dict of masks that replace those which the inputs carry.
+        """
+        if self._graph is None:
+            return inputs
+        return self._graph.run(self._arguments.tensors(self._call_name, inputs, mask))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output, or a list or dict of shapes as the outputs are."""
+        if self._graph is None:
+            return super().compute_output_shape(input_shape)
+        where = f"{type(self).__name__}.compute_output_shape"
+        shapes = self._arguments.check_shapes(where, input_shape)
+        return self._graph.packed(self._graph.output_shapes(shapes))
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of each output of a functional model; `mask` itself for other models."""
+        if self._graph is None:
+            return super().compute_mask(inputs, mask)
+        where = f"{type(self).__name__}.compute_mask"
+        return self._graph.masks(self._arguments.tensors(where, inputs, mask))
 
     def _attach_mask(self, output: Any, x: Any, mask: Any) -> Any:
         """The layers inside have already given the output its mask."""
@@ -129,6 +228,24 @@ class Model(Training, Layer):
 
     # -- looking at it --------------------------------------------------------------------------
 
+    def _ends(self, what: str) -> list[Any]:
+        """The input or output tensors; AttributeError for a model that has none."""
+        if self._graph is None:
+            where = f"{type(self).__name__}.{what}"
+            raise AttributeError(
+                f"[{where}] only functional models and built Sequential models have {what}"
+            )
+        return list(self._graph.inputs if what == "inputs" else self._graph.outputs)
+
+    inputs = Derived(lambda self: self._ends("inputs"), "The symbolic input tensors, as a list.")
+    outputs = Derived(lambda self: self._ends("outputs"), "The symbolic output tensors.")
+    input = Derived(lambda self: _one_or_list(self.inputs), "The input tensor, or a list.")
+    output = Derived(lambda self: _one_or_list(self.outputs), "The output tensor, or a list.")
+    input_names = Derived(
+        lambda self: self._arguments.names if self._graph else [t.name for t in self.inputs],
+        "The names of the inputs, in order.",
+    )
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """The layer of that name or index.
 
@@ -156,8 +273,11 @@ class Model(Training, Layer):
     ) -> None:
         """Print a table of the layers.
 
+        A functional model whose layers do not just follow one another has a fourth column: which
+        output of which call of which layer each one takes.
+
         Args:
-            line_length: width, 65 by default.
+            line_length: width, 65 by default, 98 with the fourth column.
             positions: ends of the columns, as numbers of characters or shares of the width.
             print_fn: called with each line; default `print`.
 
@@ -177,6 +297,73 @@ class Model(Training, Layer):
                 f"[{type(self).__name__}.{method}] the model is not built yet; give the first "
                 "layer an input_shape, call build(input_shape), or call the model on data"
             )
+
+    def _chain_of_layers(self) -> list[Any] | None:
+        """The layers, if they just follow one another."""
+        return None if self._graph is None else self._graph.chain()
+
+    def stream(self, batch_size: int = 1) -> Any:
+        """The model one time step at a time, for data that arrives so.
+
+        Shapes: `stream.step(x)` takes x [N, F] -> [N, H] with N = batch_size; for N = 1 also
+        [F] -> [H]. What the model gives for all steps up to this one; `reset()`, `states` and
+        `step(x, out)`: see `elman.streaming`.
+
+        Raises:
+            ValueError: the model is not built for (N, T, F), its layers do not just follow one
+                another, or one needs more than one step: layers are SimpleRNN,
+                GRU, LSTM, RNN of their cells, Dense, Activation, Dropout.
+
+        Example:
+            >>> import elman, numpy as np
+            >>> layers = [elman.layers.LSTM(8, input_shape=(None, 3)), elman.layers.Dense(1)]
+            >>> elman.Sequential(layers).stream().step(np.zeros(3, "float32")).shape
+            (1,)
+        """
+        from elman import streaming
+
+        return streaming.of_model(self, batch_size)
+
+    # -- configuration --------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` makes the model from again, in plain Python types.
+
+        A functional model gives layers and calls, a subclass of `Model` its own arguments.
+        """
+        if self._graph is None or "_init_arguments" in self.__dict__:
+            config = super().get_config()
+            if type(self).get_config is Model.get_config:
+                config.update(captured_config(self) or {})
+            return config
+        with one_configuration():
+            return configuration.of_graph(self, self._graph)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A model with new weights from `get_config`'s dictionary, or from Keras 2's or 3's.
+
+        Errors: ValueError for a configuration that is not complete, or that names an unknown
+        class; own classes are named in `custom_objects`.
+        """
+        if isinstance(config, Mapping) and "input_layers" not in config:
+            taken, rest = configuration.for_init(cls.__init__, config)
+            model = super().from_config(taken, custom_objects)
+            model.__dict__.update(rest)
+            return model
+        with one_configuration():
+            inputs, outputs, rest = configuration.graph_ends(config, custom_objects)
+        return cls(inputs=inputs, outputs=outputs, **rest)
+
+    def to_json(self, **options: Any) -> str:
+        """The architecture as a JSON text, for `elman.models.model_from_json`.
+
+        Args:
+            options: passed on to `json.dumps`, for instance indent=2.
+        """
+        return configuration.to_json(self, options)
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -207,3 +394,7 @@ class Model(Training, Layer):
 
 # What `_build_for` recognises a model without its own `build` by.
 _BUILD = Model.build.__wrapped__  # type: ignore[attr-defined]
+
+
+def _one_or_list(items: list[Any]) -> Any:
+    return items[0] if len(items) == 1 else items

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,15 +69,22 @@ class Objective:
 
     # -- structure ------------------------------------------------------------------------------
 
-    def _split(self, value: Any) -> list[Any]:
+    def _split(self, value: Any, what: str = "y") -> list[Any]:
         """One item per output, for predictions, targets or weights."""
+        if isinstance(value, dict):
+            self._check_keys("Model", what, value)
+            return [value.get(name) for name in self._names]
         if self._keys is None:
             return [value]
-        if isinstance(value, dict):
-            return [value.get(name) for name in self._names]
         if isinstance(value, (list, tuple)):
             return list(value)
         return [value] * len(self._keys)
+
+    def _check_keys(self, where: str, what: str, given: dict[Any, Any]) -> None:
+        unknown = [key for key in given if key not in self._names]
+        if unknown:
+            expected = f"keys out of {', '.join(self._names) or 'no output names'}"
+            raise ValueError(fail_text(where, what, expected, unknown))
 
     def _build(self, y_true: Any, y_pred: Any, names: Sequence[str] | None) -> None:
         if isinstance(y_pred, dict):
@@ -85,10 +93,12 @@ class Objective:
         elif isinstance(y_pred, (list, tuple)):
             self._keys = list(range(len(y_pred)))
             self._names = list(names or [f"output_{i}" for i in self._keys])
+        else:  # the name of a single output serves dicts, and does not show in the logs
+            self._names = list(names or [])
         count = 1 if self._keys is None else len(self._keys)
         weights = self._per_output("loss_weights", 1.0)
         given = self._per_output("loss", None)
-        labels = self._names or [""]
+        labels = [""] if self._keys is None else self._names
         outputs = [
             _Output(label, loss, float(weight))
             for label, loss, weight in zip(labels, given, weights, strict=True)
@@ -108,10 +118,7 @@ class Objective:
         given = self._given[what]
         count = 1 if self._keys is None else len(self._keys)
         if isinstance(given, dict) and "class_name" not in given:
-            unknown = set(given) - set(self._names)
-            if unknown:
-                expected = f"keys out of {', '.join(self._names) or 'no output names'}"
-                raise ValueError(fail_text("Model.compile", what, expected, sorted(unknown)))
+            self._check_keys("Model.compile", what, given)
             return [given.get(name, default) for name in self._names]
         if isinstance(given, (list, tuple)):
             if len(given) != count:
@@ -122,11 +129,14 @@ class Objective:
 
     def _metrics_per_output(self, kind: str, count: int) -> list[Any]:
         given = self._metrics[kind]
-        if isinstance(given, dict):
-            return [given.get(name) for name in self._names or [""]]
-        if count == 1 or given is None:
-            items = _names_of(given)
-            return [[inner for item in items for inner in _names_of(item)]] * count
+        if isinstance(given, dict) and "class_name" not in given:
+            self._check_keys("Model.compile", kind, given)
+            return [given.get(name) for name in self._names]
+        items = _names_of(given)
+        if count == 1 or not any(item is None or _is_nested(item) for item in items):
+            # As in Keras 2 a flat list is for every output, each with means of its own.
+            flat = [inner for item in items for inner in _names_of(item)]
+            return [flat, *([copy.deepcopy(item) for item in flat] for _ in range(1, count))]
         if len(given) != count:
             expected = f"one list of metrics for each of {count} outputs"
             raise ValueError(fail_text("Model.compile", kind, expected, len(given)))
@@ -134,10 +144,11 @@ class Objective:
 
     def _targets(self, y_true: Any, count: int) -> list[Any]:
         targets = self._split(y_true)
-        if len(targets) != count:
-            raise ValueError(
-                fail_text("Model", "y", f"{count} arrays for {count} outputs", len(targets))
-            )
+        alone = self._keys is not None and not isinstance(y_true, (list, tuple, dict))
+        if len(targets) != count or (alone and y_true is not None):
+            expected = f"{count} arrays for {count} outputs ({', '.join(self._names)})"
+            got, hint = ("one" if alone else len(targets)), "as a list, or a dict by name"
+            raise ValueError(fail_text("Model", "y", expected, got, hint))
         return targets
 
     # -- values ---------------------------------------------------------------------------------
@@ -150,12 +161,13 @@ class Objective:
             self._build(y_true, y_pred, names)
         outputs = self._outputs or []
         if len(outputs) == 1 and self._keys is None:
-            return self._one(outputs[0], y_true, y_pred, sample_weight)
+            (target,), (weight,) = self._split(y_true), self._split(sample_weight, "sample_weight")
+            return self._one(outputs[0], target, y_pred, weight)
         parts = zip(
             outputs,
             self._targets(y_true, len(outputs)),
             self._split(y_pred),
-            self._split(sample_weight),
+            self._split(sample_weight, "sample_weight"),
             strict=True,
         )
         total = None
@@ -172,7 +184,8 @@ class Objective:
             return None
         if y_true is None:
             hint = "the loss compares it with the model's output"
-            raise ValueError(fail_text("Model", "y", "targets", None, hint))
+            what = f"y[{output.name!r}]" if output.name else "y"
+            raise ValueError(fail_text("Model", what, "targets", None, hint))
         if y_pred.ndim == 1:  # one number per sample: a column
             y_pred = core.expand_dims(y_pred, -1)
         value = output.loss(y_true, y_pred, sample_weight)
@@ -184,7 +197,7 @@ class Objective:
             self._outputs or (),
             self._split(y_true),
             self._split(y_pred),
-            self._split(sample_weight),
+            self._split(sample_weight, "sample_weight"),
             strict=False,
         ):
             if target is None or not (output.metrics or output.weighted):
@@ -234,12 +247,20 @@ class Objective:
         """The loss as it was given."""
         return self._given["loss"]
 
-    @property
-    def sparse(self) -> bool:
-        """Whether targets are class ids for certain: the loss is the sparse crossentropy."""
-        loss = losses.as_loss(self._given["loss"]) if not _is_nested(self._given["loss"]) else None
-        name = getattr(getattr(loss, "fn", None), "__name__", "")
-        return name == "sparse_categorical_crossentropy"
+    def sparse(self, names: Sequence[str] | None) -> list[bool]:
+        """Whether targets are class ids for certain: the loss is the sparse crossentropy.
+
+        Args:
+            names: the outputs; the result has an item for each, or one for a single output.
+        """
+        given, names = self._given["loss"], list(names or [""])
+        if not _is_nested(given):
+            given = [given] * len(names)
+        elif isinstance(given, dict):
+            given = [given.get(name) for name in names]
+        functions = [getattr(losses.as_loss(item), "fn", None) for item in given]
+        wanted = "sparse_categorical_crossentropy"
+        return [getattr(function, "__name__", "") == wanted for function in functions]
 
 
 def _is_nested(given: Any) -> bool:

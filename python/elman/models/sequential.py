@@ -38,7 +38,7 @@ class Sequential(Model):
     Source: Keras `Sequential`.
     """
 
-    _one_input = True
+    _one_input = _one_output = True
     _is_chain = True
 
     def __init__(
@@ -105,6 +105,7 @@ class Sequential(Model):
 
     def _changed(self) -> None:
         self.structure.refresh()
+        self.output_names = [layer.name for layer in self._layers[-1:]] or None
         if self._chain and self._layers:
             self._input_shape, self.built = self._chain[0].shape, True
         elif not self._layers:
@@ -126,6 +127,11 @@ class Sequential(Model):
     def layers(self) -> list[Any]:
         """The layers in order; an `Input` is not one of them."""
         return list(self._layers)
+
+    def _ends(self, what: str) -> list[Any]:
+        if not self._chain or not self._layers:
+            return super()._ends(what)
+        return [self._chain[0 if what == "inputs" else -1]]
 
     def _found(self) -> tuple[list[Any], list[Any]]:
         return [], self.__dict__.get("_layers", [])
@@ -189,26 +195,8 @@ class Sequential(Model):
             mask = layer.compute_mask(inputs, mask)
         return mask
 
-    def stream(self, batch_size: int = 1) -> Any:
-        """The model one time step at a time, for data that arrives so.
-
-        Shapes: `stream.step(x)` takes x [N, F] -> [N, H] with N = batch_size; for N = 1 also
-        [F] -> [H]. What the model gives for all steps up to this one; `reset()`, `states` and
-        `step(x, out)`: see `elman.streaming`.
-
-        Raises:
-            ValueError: the model is not built for (N, T, F), or a layer needs more than one step:
-                layers are SimpleRNN, GRU, LSTM, RNN of their cells, Dense, Activation, Dropout.
-
-        Example:
-            >>> import elman, numpy as np
-            >>> layers = [elman.layers.LSTM(8, input_shape=(None, 3)), elman.layers.Dense(1)]
-            >>> elman.Sequential(layers).stream().step(np.zeros(3, "float32")).shape
-            (1,)
-        """
-        from elman import streaming
-
-        return streaming.of_model(self, batch_size)
+    def _chain_of_layers(self) -> list[Any]:
+        return self._layers
 
     # -- configuration --------------------------------------------------------------------------
 
@@ -216,6 +204,7 @@ class Sequential(Model):
         """Name, layers and input shape in plain Python types."""
         config: dict[str, Any] = {
             "name": self.name,
+            "trainable": self.trainable,
             "layers": [serialize(layer) for layer in self._layers],
         }
         if self._chain:
@@ -226,9 +215,18 @@ class Sequential(Model):
     def from_config(
         cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> Any:
-        """A model with new weights from `get_config`'s dictionary."""
-        model = cls(name=config.get("name"))
-        for entry in config["layers"]:
+        """A model with new weights from `get_config`'s dictionary.
+
+        Keras 2 before 2.2.3 wrote the list of the layers alone.
+        """
+        if isinstance(config, list):
+            config = {"layers": config}
+        entries = config.get("layers")
+        if not isinstance(entries, list):
+            expected, got = "a list of layers", type(entries).__name__
+            raise ValueError(fail_text("Sequential.from_config", "layers", expected, got))
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        for entry in entries:
             model.add(deserialize(entry, custom_objects))
         shape = config.get("build_input_shape")
         if shape is not None and not model.built:

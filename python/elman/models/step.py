@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,18 @@ from elman.models.data import Batch
 from elman.models.nonfinite import explain
 
 
-def checked_class_weight(where: str, given: Any) -> dict[int, float] | None:
+def checked_class_weight(where: str, given: Any, what: str = "class_weight") -> Any:
     """Class weights as {class id: weight}; a list holds the weights of class 0, 1, ...
+
+    A dict whose keys are names has them for each output.
 
     Errors: ValueError for ids that are no whole numbers >= 0, or weights that are not finite.
     """
     if given is None:
         return None
-    what = "class_weight"
+    of = given.items() if isinstance(given, Mapping) else ()
+    if of and all(isinstance(k, str) and isinstance(v, (Mapping, list, tuple)) for k, v in of):
+        return {key: checked_class_weight(where, item, f"{what}[{key!r}]") for key, item in of}
     if isinstance(given, (list, tuple)) or (isinstance(given, np.ndarray) and given.ndim == 1):
         given = dict(enumerate(given))
     if not isinstance(given, Mapping):
@@ -48,9 +52,9 @@ def class_weights(y: Any, class_weight: dict[int, float], sparse: bool) -> np.nd
     Shapes: y ids (N, ...) or (N, ..., 1), or one-hot rows (N, ..., C) -> (N, ...).
     """
     if isinstance(y, (list, dict)) or y is None:
-        where = "Model.fit"
-        got = "several" if y is not None else "none"
-        raise ValueError(fail_text(where, "class_weight", "one array of targets", got))
+        where, got = "Model.fit", "several" if y is not None else "none"
+        hint = "for several outputs give {output name: {class id: weight}}"
+        raise ValueError(fail_text(where, "class_weight", "one array of targets", got, hint))
     labels = np.asarray(y)
     if labels.ndim > 1 and not (sparse and labels.shape[-1] != 1):
         labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[..., 0]
@@ -60,15 +64,42 @@ def class_weights(y: Any, class_weight: dict[int, float], sparse: bool) -> np.nd
     return np.where(listed[places] == labels, weights[places], 1.0)
 
 
-def weighted(batch: Batch, class_weight: dict[int, float] | None, sparse: bool) -> Batch:
+def weighted(model: Any, batch: Batch, class_weight: Any) -> Batch:
     """The batch with class weights multiplied into its sample weights."""
     if not class_weight:
         return batch
-    weight: Any = class_weights(batch.y, class_weight, sparse)
-    if batch.sample_weight is not None:
-        own = combine_weights("Model.fit", weight.shape, batch.sample_weight, None, spread=False)
-        weight = weight * own
-    return batch._replace(sample_weight=weight)
+    names = model.output_names
+    sparse = model.objective.sparse(names)
+    if not all(isinstance(key, str) for key in class_weight):
+        weight = _times(batch.y, batch.sample_weight, class_weight, sparse[0])
+        return batch._replace(sample_weight=weight)
+    unknown = [key for key in class_weight if key not in (names or ())]
+    if unknown:
+        expected = f"names out of {', '.join(names) if names else 'no output names'}"
+        raise ValueError(fail_text("Model.fit", "class_weight", expected, unknown))
+    targets, given = (_by_name(value, names) for value in (batch.y, batch.sample_weight))
+    found = {
+        name: _times(targets[name], given[name], class_weight[name], sparse[index])
+        if class_weight.get(name)
+        else given[name]
+        for index, name in enumerate(names)
+    }
+    return batch._replace(sample_weight=found)
+
+
+def _times(y: Any, sample_weight: Any, class_weight: dict[int, float], sparse: bool) -> Any:
+    weight: Any = class_weights(y, class_weight, sparse)
+    if sample_weight is None:
+        return weight
+    return weight * combine_weights("Model.fit", weight.shape, sample_weight, None, spread=False)
+
+
+def _by_name(value: Any, names: Sequence[str]) -> dict[str, Any]:
+    """A list, a dict or one item for all, as a dict with every output's name."""
+    if isinstance(value, Mapping):
+        return {name: value.get(name) for name in names}
+    items = value if isinstance(value, (list, tuple)) else [value] * len(names)
+    return dict(zip(names, items, strict=False))
 
 
 def forward_loss(model: Any, x: Any, y: Any, sample_weight: Any, training: bool) -> tuple[Any, Any]:

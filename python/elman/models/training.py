@@ -18,7 +18,7 @@ from elman.models.data import (
     StreamData,
     holds_arrays,
     make_data,
-    standardize,
+    standardized,
 )
 from elman.models.ragged import RaggedData, is_ragged
 
@@ -28,8 +28,9 @@ _BATCH_SIZE = 32
 class Training(Compiled):
     """The training side of a model."""
 
-    #: True when the model has one input and one output, so that a list of arrays is stacked
+    #: True when the model has one input, or one output: a list of arrays is stacked
     _one_input: bool = False
+    _one_output: bool = False
     #: True when the model is its layers one after the other
     _is_chain: bool = False
 
@@ -38,6 +39,7 @@ class Training(Compiled):
     def _default_batch_size(self) -> int:
         """The fixed batch size of a stateful model, else 32."""
         shape = self.__dict__.get("_input_shape")
+        shape = shape[0] if isinstance(shape, list) else shape  # the first of several inputs
         fixed = shape[0] if isinstance(shape, tuple) and shape else None
         return _BATCH_SIZE if fixed is None else int(fixed)
 
@@ -60,7 +62,7 @@ class Training(Compiled):
             sample_weight,
             batch_size,
             self._default_batch_size,
-            self._one_input,
+            (self._one_input, self._one_output),
             shuffle,
             steps,
         )
@@ -102,10 +104,8 @@ class Training(Compiled):
         """One batch from the arguments of an `_on_batch` method."""
         if self._is_list(x):
             return self._ragged(where, x, y, sample_weight, len(x)).all_rows()
-        parts = [
-            standardize(self._where(where), what, value, self._one_input)
-            for what, value in (("x", x), ("y", y), ("sample_weight", sample_weight))
-        ]
+        single = (self._one_input, self._one_output)
+        parts = standardized(self._where(where), x, y, sample_weight, single)
         if parts[0] is None:
             raise ValueError(fail_text(self._where(where), "x", "an array", None))
         size = len(flatten(parts[0])[0])
@@ -279,7 +279,7 @@ class Training(Compiled):
         class_weights = step.checked_class_weight(self._where("train_on_batch"), class_weight)
         batch = self._single("train_on_batch", x, y, sample_weight)
         if class_weights:
-            batch = step.weighted(batch, class_weights, self.objective.sparse)
+            batch = step.weighted(self, batch, class_weights)
         self.run_train_step(batch, "a batch of train_on_batch")
         return _returned(self.running_logs(), return_dict)
 
