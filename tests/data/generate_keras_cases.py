@@ -16,6 +16,7 @@ sum_j sum(p_j * o_j)), and gradients "k/gx", "k/gs0"..., "k/gw0"...
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -103,7 +104,10 @@ def set_dropout(layer, spec, arrays):
 def set_weights(layers, arrays, rng):
     for layer in layers:
         scale = 0.4 if getattr(layer, "activation", None) is keras.activations.exponential else 1.6
-        weights = [small(rng, w.shape, scale / np.sqrt(w.shape[0] + 1)) for w in layer.weights]
+        # the terms of a sum: the rows of a kernel, at every tap of a convolution's
+        rows = [math.prod(w.shape[:-1]) if len(w.shape) > 2 else w.shape[0] for w in layer.weights]
+        sizes = zip(layer.weights, rows, strict=True)
+        weights = [small(rng, w.shape, scale / np.sqrt(n + 1)) for w, n in sizes]
         layer.set_weights(weights)
         first = sum(key[0] == "w" for key in arrays)
         arrays |= {f"w{first + k}": w for k, w in enumerate(weights)}

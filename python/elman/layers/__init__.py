@@ -6,6 +6,12 @@ from elman.layers._recurrent import Recurrent as Recurrent
 from elman.layers._serialize import deserialize as deserialize
 from elman.layers._serialize import serialize as serialize
 from elman.layers.activation import Activation as Activation
+from elman.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from elman.layers.conv_lstm import ConvLSTM1DCell as ConvLSTM1DCell
+from elman.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
+from elman.layers.conv_lstm import ConvLSTM2DCell as ConvLSTM2DCell
+from elman.layers.conv_lstm import ConvLSTM3D as ConvLSTM3D
+from elman.layers.conv_lstm import ConvLSTM3DCell as ConvLSTM3DCell
 from elman.layers.dense import Dense as Dense
 from elman.layers.dropout import Dropout as Dropout
 from elman.layers.embedding import Embedding as Embedding
@@ -28,6 +34,12 @@ __all__ = [
     "LSTM",
     "RNN",
     "Activation",
+    "ConvLSTM1D",
+    "ConvLSTM1DCell",
+    "ConvLSTM2D",
+    "ConvLSTM2DCell",
+    "ConvLSTM3D",
+    "ConvLSTM3DCell",
     "Dense",
     "Dropout",
     "Embedding",

@@ -12,6 +12,12 @@ False
 from elman import layers as _layers
 from elman.layers import RNN as RNN
 from elman.layers import Activation as Activation
+from elman.layers import ConvLSTM1D as ConvLSTM1D
+from elman.layers import ConvLSTM1DCell as ConvLSTM1DCell
+from elman.layers import ConvLSTM2D as ConvLSTM2D
+from elman.layers import ConvLSTM2DCell as ConvLSTM2DCell
+from elman.layers import ConvLSTM3D as ConvLSTM3D
+from elman.layers import ConvLSTM3DCell as ConvLSTM3DCell
 from elman.layers import Dense as Dense
 from elman.layers import Dropout as Dropout
 from elman.layers import Embedding as Embedding
@@ -60,6 +66,12 @@ __all__ = [
     "LSTM",
     "RNN",
     "Activation",
+    "ConvLSTM1D",
+    "ConvLSTM1DCell",
+    "ConvLSTM2D",
+    "ConvLSTM2DCell",
+    "ConvLSTM3D",
+    "ConvLSTM3DCell",
     "Dense",
     "Dropout",
     "Embedding",
