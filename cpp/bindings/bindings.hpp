@@ -29,6 +29,7 @@ void bind_shape(nb::module_& m);
 void bind_index_functions(nb::module_& m);
 
 void bind_layers(nb::module_& m);
+void bind_conv(nb::module_& m);
 void bind_random(nb::module_& m);
 void bind_optimizers(nb::module_& m);
 

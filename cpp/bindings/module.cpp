@@ -16,6 +16,7 @@ NB_MODULE(ELMAN_MODULE_NAME, m) {
   bind_shape(m);
   bind_index_functions(m);
   bind_layers(m);
+  bind_conv(m);
   bind_random(m);
   bind_optimizers(m);
   bind_recurrent(m);

@@ -506,6 +506,20 @@ def sparse_categorical_crossentropy(y_true: object | None, y_pred: object | None
 def binary_crossentropy(y_true: object | None, y_pred: object | None, from_logits: bool = False) -> Tensor:
     """The binary cross-entropy of each element."""
 
+def conv(x: object | None, kernel: object | None, bias: object | None, strides: object | None, padding: str, dilation_rate: object | None, activation: str = 'linear') -> Tensor:
+    """
+    activation(conv(x, kernel) + bias): x (N, spatial axes, C), kernel (taps, C, F).
+    """
+
+def max_pool(x: object | None, pool_size: object | None, strides: object | None, padding: str = 'valid') -> Tensor:
+    """The largest value of each window: x (N, spatial axes, C)."""
+
+def average_pool(x: object | None, pool_size: object | None, strides: object | None, padding: str = 'valid') -> Tensor:
+    """The mean of each window: x (N, spatial axes, C)."""
+
+def pad(x: object | None, before: object | None, after: object | None) -> Tensor:
+    """x within zeros, before[k] ahead of axis k and after[k] behind it."""
+
 def random_uniform(shape: object | None, low: float, high: float, dtype: object | None, seed: int, counter: int) -> Tensor:
     """Uniform numbers in [low, high)."""
 

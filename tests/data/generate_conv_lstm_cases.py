@@ -21,11 +21,13 @@ GATE_ACTIVATIONS = ("hard_sigmoid", "sigmoid", "hard_sigmoid", "hard_sigmoid_v3"
 MASKS = ("none", "right", "none", "left", "holes", "none", "full_row", "none", "all")
 # padding, strides, dilation; an axis may differ from the others
 WINDOWS = (
-    ("valid", 1, 1), ("same", 1, 1), ("same", 2, 1), ("valid", 1, 2), ("same", 1, 2), ("valid", 2, 1),
-    ("same", 3, 1),
+    ("valid", 1, 1), ("same", 1, 1), ("same", 2, 1), ("valid", 1, 2), ("same", 1, 2),
+    ("valid", 2, 1), ("same", 3, 1),
 )
 SIZES = {1: (7,), 2: (5, 7), 3: (4, 6, 7)}
-KERNELS = {1: ((2,), (3,), (1,), (4,)), 2: ((2, 3), (3, 2), (1, 3), (2, 2)), 3: ((2, 3, 1), (2, 2, 2))}
+KERNELS = {
+    1: ((2,), (3,), (1,), (4,)), 2: ((2, 3), (3, 2), (1, 3), (2, 2)), 3: ((2, 3, 1), (2, 2, 2)),
+}
 # fmt: on
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from elman._backend import core
 from elman._errors import fail_text
-from elman.layers import _checks, _images
+from elman.layers import _checks, _spatial
 from elman.layers._cell import BuiltinCell, Masks
 from elman.layers._loop import Loop
 from elman.layers._options import REQUIRED, Option, named
@@ -15,7 +15,7 @@ from elman.layers._recurrent import Recurrent
 from elman.layers.lstm import LSTMCell
 from elman.layers.rnn import RNN
 
-_AXES = ("", "rows", "rows, cols", "dim1, dim2, dim3")
+_AXES = {**_spatial.AXES, 1: ("rows",)}  # the steps of a sequence are its time
 
 
 def _filters(where: str, name: str, value: Any) -> int:
@@ -42,13 +42,11 @@ class ConvLSTMCell(BuiltinCell):
     _after_loop = ("dropout", "recurrent_dropout")
 
     filters = Option(REQUIRED, _filters, doc="number of channels of output and states")
-    kernel_size = _images.sizes(2, REQUIRED, "size of both windows")
-    strides = _images.sizes(2, 1, "steps of the window over the input")
-    padding = Option("valid", _images.padding, doc="'valid' or 'same', of the input convolution")
-    data_format = Option(
-        None, _checks.data_format, doc="'channels_last' or 'channels_first'; None: the setting"
-    )
-    dilation_rate = _images.sizes(2, 1, "distance of the window's elements on the input")
+    kernel_size = _spatial.kernel_size(2)
+    strides = _spatial.sizes(2, (1, 1), "steps of the window over the input")
+    padding = _spatial.padding("valid", "same")
+    data_format = _spatial.data_format(None)
+    dilation_rate = _spatial.sizes(2, (1, 1), "distance of the taps on the input")
     activation = _checks.activation("tanh", "function of candidate and cell state")
     recurrent_activation = _checks.activation("hard_sigmoid", "function of the gates")
     use_bias = _checks.boolean(True, "whether there is a bias")
@@ -102,14 +100,18 @@ class ConvLSTMCell(BuiltinCell):
     @property
     def _step_form(self) -> str:
         """One step's input, for errors."""
-        axes = _AXES[self.rank]
+        axes = ", ".join(_AXES[self.rank])
         return f"C, {axes}" if self._first else f"{axes}, C"
+
+    def _moved(self, sizes: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The sizes of an image with the channels last."""
+        return (*sizes[1:], sizes[0]) if self._first else sizes
 
     def _step_shapes(self, step: Any) -> tuple[Any, list[Any]]:
         """Shapes of output and states for one step's input, without the batch axis."""
-        images = _images.moved(step, self.data_format)[:-1]
+        images = self._moved(step)[:-1]
         options = zip(images, self.kernel_size, self.strides, self.dilation_rate, strict=True)
-        sizes = [_images.output_size(*one, padding=self.padding) for one in options]
+        sizes = [_spatial.output_size(*one, self.padding) for one in options]
         shape = (self.filters, *sizes) if self._first else (*sizes, self.filters)
         return shape, [shape, shape]
 
@@ -133,7 +135,7 @@ class ConvLSTMCell(BuiltinCell):
             expected = f"images that a kernel of {self.kernel_size} fits into"
             self._fail("x", expected, input_shape, "give smaller kernels or padding='same'")
         self._image = step
-        self._features = _images.moved(step, self.data_format)[-1]
+        self._features = self._moved(step)[-1]
         self._build_weights(self._features, self.kernel_size)  # type: ignore[arg-type]
 
     def _check_input(self, x: Any) -> None:
@@ -167,10 +169,13 @@ class ConvLSTMCell(BuiltinCell):
         """x with the channels last; `first` is the first axis of its images."""
         if x is None or not self._first:
             return x
-        return _images.to_channels_last(x, first, core.transpose)
+        return core.transpose(x, (*range(first), *range(first + 1, x.ndim), first))
 
     def _back(self, x: Any, first: int) -> Any:
-        return _images.to_channels_first(x, first, core.transpose) if self._first else x
+        """The reverse of `_last`."""
+        if not self._first:
+            return x
+        return core.transpose(x, (*range(first), x.ndim - 1, *range(first, x.ndim - 1)))
 
     def _apply(
         self, fused: Any, x: Any, states: Any, mask: Any, masks: Masks, loop: Loop

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from elman.layers import _checks, _images
+from elman.layers import _checks, _spatial
 from elman.layers._conv_lstm import ConvLSTMCell, ConvRecurrent
-from elman.layers._options import REQUIRED, Option
+from elman.layers._options import Option
 
 
 def _last_by_default(where: str, name: str, value: Any) -> str:
@@ -35,12 +35,12 @@ class ConvLSTM1DCell(ConvLSTMCell):
     """
 
     rank = 1
-    kernel_size = _images.sizes(1, REQUIRED, "size of both windows")
-    strides = _images.sizes(1, 1, "steps of the window over the input")
+    kernel_size = _spatial.kernel_size(1)
+    strides = _spatial.sizes(1, 1, "steps of the window over the input")
     data_format = Option(
         None, _last_by_default, doc="'channels_last' (also for None) or 'channels_first'"
     )
-    dilation_rate = _images.sizes(1, 1, "distance of the window's elements on the input")
+    dilation_rate = _spatial.sizes(1, 1, "distance of the taps on the input")
 
 
 class ConvLSTM2DCell(ConvLSTMCell):
@@ -88,9 +88,9 @@ class ConvLSTM3DCell(ConvLSTMCell):
     """
 
     rank = 3
-    kernel_size = _images.sizes(3, REQUIRED, "size of both windows")
-    strides = _images.sizes(3, 1, "steps of the window over the input")
-    dilation_rate = _images.sizes(3, 1, "distance of the window's elements on the input")
+    kernel_size = _spatial.kernel_size(3)
+    strides = _spatial.sizes(3, (1, 1, 1), "steps of the window over the input")
+    dilation_rate = _spatial.sizes(3, (1, 1, 1), "distance of the taps on the input")
 
 
 class ConvLSTM1D(ConvRecurrent, cell=ConvLSTM1DCell):

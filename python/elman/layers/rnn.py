@@ -131,10 +131,9 @@ class RNN(Layer):
 
     def _check_rank(self, shape: Shape, method: str = "call") -> None:
         form, rank = getattr(self.cell, "_step_form", None), len(shape)
-        if form is not None:
-            if rank != 3 + form.count(","):
-                hint = "the layer reads sequences of images with a channel axis"
-                self._fail("x", f"(N, T, {form})", shape, hint, method)
+        if form is not None and rank != 3 + form.count(","):
+            hint = "the layer reads sequences of images with a channel axis"
+            self._fail("x", f"(N, T, {form})", shape, hint, method)
         images = form is not None or any(len(size) > 1 for size in state_shapes(self.cell))
         if rank != 3 and (rank < 3 or not images):
             hint = "a recurrent layer reads sequences: add the missing axis, or set "

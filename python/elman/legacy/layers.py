@@ -12,23 +12,44 @@ False
 from elman import layers as _layers
 from elman.layers import RNN as RNN
 from elman.layers import Activation as Activation
+from elman.layers import AveragePooling1D as AveragePooling1D
+from elman.layers import AveragePooling2D as AveragePooling2D
+from elman.layers import AveragePooling3D as AveragePooling3D
+from elman.layers import Conv1D as Conv1D
+from elman.layers import Conv2D as Conv2D
+from elman.layers import Conv3D as Conv3D
 from elman.layers import ConvLSTM1D as ConvLSTM1D
 from elman.layers import ConvLSTM1DCell as ConvLSTM1DCell
 from elman.layers import ConvLSTM2D as ConvLSTM2D
 from elman.layers import ConvLSTM2DCell as ConvLSTM2DCell
 from elman.layers import ConvLSTM3D as ConvLSTM3D
 from elman.layers import ConvLSTM3DCell as ConvLSTM3DCell
+from elman.layers import Cropping1D as Cropping1D
+from elman.layers import Cropping2D as Cropping2D
 from elman.layers import Dense as Dense
 from elman.layers import Dropout as Dropout
 from elman.layers import Embedding as Embedding
 from elman.layers import Flatten as Flatten
+from elman.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
+from elman.layers import GlobalAveragePooling2D as GlobalAveragePooling2D
+from elman.layers import GlobalAveragePooling3D as GlobalAveragePooling3D
+from elman.layers import GlobalMaxPooling1D as GlobalMaxPooling1D
+from elman.layers import GlobalMaxPooling2D as GlobalMaxPooling2D
+from elman.layers import GlobalMaxPooling3D as GlobalMaxPooling3D
 from elman.layers import Input as Input
 from elman.layers import InputLayer as InputLayer
 from elman.layers import Layer as Layer
+from elman.layers import MaxPooling1D as MaxPooling1D
+from elman.layers import MaxPooling2D as MaxPooling2D
+from elman.layers import MaxPooling3D as MaxPooling3D
 from elman.layers import Recurrent as Recurrent
 from elman.layers import SimpleRNN as SimpleRNN
 from elman.layers import SimpleRNNCell as SimpleRNNCell
 from elman.layers import StackedRNNCells as StackedRNNCells
+from elman.layers import UpSampling1D as UpSampling1D
+from elman.layers import UpSampling2D as UpSampling2D
+from elman.layers import ZeroPadding1D as ZeroPadding1D
+from elman.layers import ZeroPadding2D as ZeroPadding2D
 from elman.layers import deserialize as deserialize
 from elman.layers import serialize as serialize
 from elman.layers._options import Option
@@ -66,25 +87,46 @@ __all__ = [
     "LSTM",
     "RNN",
     "Activation",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
     "ConvLSTM1D",
     "ConvLSTM1DCell",
     "ConvLSTM2D",
     "ConvLSTM2DCell",
     "ConvLSTM3D",
     "ConvLSTM3DCell",
+    "Cropping1D",
+    "Cropping2D",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
     "GRUCell",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "Input",
     "InputLayer",
     "LSTMCell",
     "Layer",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
     "Recurrent",
     "SimpleRNN",
     "SimpleRNNCell",
     "StackedRNNCells",
+    "UpSampling1D",
+    "UpSampling2D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
     "deserialize",
     "serialize",
 ]

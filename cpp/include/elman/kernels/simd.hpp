@@ -121,6 +121,13 @@ template <class P>
 inline P max(const P& x, const P& bound) {
   return Eigen::internal::pmax(x, bound);
 }
+/// The larger lane; NaN where either is NaN.
+template <class T>
+inline Packet<T> max_or_nan(const Packet<T>& a, const Packet<T>& b) {
+  // pmax with the operands in both orders would need a third instruction too.
+  return Eigen::internal::pselect(Eigen::internal::pcmp_lt(a, b), b,
+                                  Eigen::internal::pselect(Eigen::internal::pcmp_eq(b, b), a, b));
+}
 /// Lane-wise  a < b ? yes : no  (false when either is NaN).
 template <class P>
 inline P select_less(const P& a, const P& b, const P& yes, const P& no) {
