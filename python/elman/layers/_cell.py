@@ -91,7 +91,7 @@ class BuiltinCell(Layer):
             self._fail("x", "(N, F) with a known F", input_shape, "give the input a shape")
         self._build_weights(features)
 
-    def _build_weights(self, features: int, window: tuple[int, ...] = ()) -> None:
+    def _build_weights(self, features: Any, window: tuple[int, ...] = ()) -> None:
         """The weights; the kernels of a convolution have the sizes of its window in front."""
         width = self.gates * self.units
         for name, rows in (("kernel", features), ("recurrent_kernel", self.units)):
@@ -129,7 +129,11 @@ class BuiltinCell(Layer):
     ) -> list[Any]:
         """Zero states [N, H] for a batch of that size."""
         batch = inputs.shape[0] if batch_size is None else batch_size
-        return [core.zeros((batch, *size), dtype or self.dtype) for size in self._state_shapes()]
+        sizes = self._state_shapes()
+        if None in sizes[0]:
+            where = f"{type(self).__name__}.get_initial_state"
+            raise ValueError(f"[{where}] the sizes of the images are not known yet; build the cell")
+        return [core.zeros((batch, *size), dtype or self.dtype) for size in sizes]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Output and states of one step: (N, H) each."""

@@ -136,7 +136,7 @@ class ConvLSTMCell(BuiltinCell):
             self._fail("x", expected, input_shape, "give smaller kernels or padding='same'")
         self._image = step
         self._features = self._moved(step)[-1]
-        self._build_weights(self._features, self.kernel_size)  # type: ignore[arg-type]
+        self._build_weights(self._features, self.kernel_size)
 
     def _check_input(self, x: Any) -> None:
         if len(x.shape) != self.rank + 2:
@@ -146,15 +146,6 @@ class ConvLSTMCell(BuiltinCell):
             expected = "(N, " + ", ".join(map(str, self._image)) + ")"
             hint = "the sizes of the images are those that the cell was built for"
             self._fail("x", expected, x.shape, hint)
-
-    def get_initial_state(
-        self, inputs: Any = None, batch_size: int | None = None, dtype: str | None = None
-    ) -> list[Any]:
-        """Zero states for a batch of that size; the cell has to be built."""
-        if self._image is None:
-            where = f"{type(self).__name__}.get_initial_state"
-            raise ValueError(f"[{where}] the sizes of the images are not known yet; build the cell")
-        return super().get_initial_state(inputs, batch_size, dtype)
 
     # -- running --------------------------------------------------------------------------------
 
@@ -210,9 +201,7 @@ class ConvLSTMCell(BuiltinCell):
         ]
 
     def _describe(self, x_shape: tuple[int, ...], training: bool) -> str | None:
-        return super()._describe(
-            (*x_shape[:2], *_images.moved(x_shape[2:], self.data_format)), training
-        )  # type: ignore[arg-type]
+        return super()._describe((*x_shape[:2], *self._moved(x_shape[2:])), training)
 
 
 class ConvRecurrent(Recurrent):
