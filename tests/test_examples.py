@@ -179,3 +179,21 @@ def test_the_benchmark_runs(tmp_path):
     assert found == set(itertools.product(("SimpleRNN", "GRU"), modes))
     assert all(line["times"]["elman"]["median"] > 0 for line in result["lines"])
     assert "| SimpleRNN | 2, 3, 5, 7 | inference | 1 " in done.stdout
+
+
+def test_the_benchmark_of_layers_runs(tmp_path):
+    script = Path(__file__).parents[1] / "bench" / "python" / "layers.py"
+    arguments = ["--only", "MaxPooling1D", "--seconds", "0.01", "--threads", "1"]
+    arguments += ["--without", "PyTorch", "--json", str(tmp_path / "result.json")]
+    done = subprocess.run(
+        [sys.executable, script, *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(elman.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert [line["mode"] for line in result["lines"]] == ["forward", "training"]
+    assert "| MaxPooling1D 32x128x64, 2, valid, stride 2 | forward " in done.stdout

@@ -33,6 +33,26 @@ def gated(gate: str, implementation: int, *, layer: bool, forget: bool, after: s
     return ", ".join(parts + ([FLAGS] if layer else []) + ([after] if after else []))
 
 
+CONV_REST = (
+    "activation=None, use_bias=True, kernel_initializer='glorot_uniform', "
+    "bias_initializer='zeros', kernel_regularizer=None, bias_regularizer=None, "
+    "activity_regularizer=None, kernel_constraint=None, bias_constraint=None"
+)
+
+
+def conv(step: str, data_format: str) -> str:
+    """The signature of a convolution whose strides and dilation are `step`."""
+    return (
+        f"filters, kernel_size, strides={step}, padding='valid', data_format={data_format}, "
+        f"dilation_rate={step}, {CONV_REST}"
+    )
+
+
+def pooling(size: str, data_format: str) -> str:
+    """The signature of a pooling layer."""
+    return f"pool_size={size}, strides=None, padding='valid', data_format={data_format}"
+
+
 SIMPLE = f"units, activation='tanh', use_bias=True, {INITIALIZERS}, {REGULARIZERS}"
 
 
@@ -74,6 +94,27 @@ SIGNATURES = {
     ),
     "Flatten": "data_format=None",
     "Dropout": "rate, noise_shape=None, seed=None",
+    "Conv1D": conv("1", "'channels_last'"),
+    "Conv2D": conv("(1, 1)", "None"),
+    "Conv3D": conv("(1, 1, 1)", "None"),
+    "MaxPooling1D": pooling("2", "'channels_last'"),
+    "MaxPooling2D": pooling("(2, 2)", "None"),
+    "MaxPooling3D": pooling("(2, 2, 2)", "None"),
+    "AveragePooling1D": pooling("2", "'channels_last'"),
+    "AveragePooling2D": pooling("(2, 2)", "None"),
+    "AveragePooling3D": pooling("(2, 2, 2)", "None"),
+    "GlobalMaxPooling1D": "data_format='channels_last'",
+    "GlobalMaxPooling2D": "data_format=None",
+    "GlobalMaxPooling3D": "data_format=None",
+    "GlobalAveragePooling1D": "data_format='channels_last'",
+    "GlobalAveragePooling2D": "data_format=None",
+    "GlobalAveragePooling3D": "data_format=None",
+    "ZeroPadding1D": "padding=1, data_format='channels_last'",
+    "ZeroPadding2D": "padding=(1, 1), data_format=None",
+    "Cropping1D": "cropping=(1, 1)",
+    "Cropping2D": "cropping=((0, 0), (0, 0)), data_format=None",
+    "UpSampling1D": "size=2",
+    "UpSampling2D": "size=(2, 2), data_format=None, interpolation='nearest'",
 }
 LEGACY = {
     "GRU": gated("hard_sigmoid", 1, layer=True, forget=False, after="reset_after=False"),

@@ -212,7 +212,8 @@ def model_cases():
     yield [embedding, layer("RNN", cell=stack)], (2, 11), 13
 
 
-def family(name, produced):
+def family(name, produced, run=run):
+    """Writes the cases, each run by `run(case, arrays, rng)`."""
     descriptions, stored = [], {}
     for k, (case, arrays) in enumerate(produced):
         run(case, arrays, np.random.default_rng([len(name), k]))

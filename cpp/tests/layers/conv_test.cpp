@@ -29,6 +29,8 @@ const Setting kSettings[] = {
     {{1, 7, 11}, {1, 1, 2}, {1, 2, 3}, {1, 1, 1}, Padding::valid, 2, 3, 5},  // inputs unseen
     {{3, 5, 2}, {2, 3, 7}, {1, 1, 1}, {1, 1, 1}, Padding::same, 2, 3, 5},    // wider than the image
     {{5, 3, 7}, {2, 2, 3}, {2, 1, 2}, {1, 1, 1}, Padding::valid, 3, 11, 2},
+    {{1, 1, 8}, {1, 1, 2}, {1, 1, 3}, {1, 1, 1}, Padding::causal, 2, 5, 3},  // starts inside
+    {{4, 3, 5}, {3, 2, 3}, {3, 3, 3}, {1, 1, 1}, Padding::same, 1, 6, 2},
     {{1, 5, 7}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, Padding::same, 7, 3, 2},
     {{1, 5, 7}, {1, 1, 1}, {1, 2, 3}, {1, 1, 1}, Padding::same, 7, 3, 2},
     {{1, 23, 29}, {1, 3, 3}, {1, 1, 1}, {1, 1, 1}, Padding::same, 61, 37, 2},  // depth in pieces

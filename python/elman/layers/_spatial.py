@@ -76,7 +76,6 @@ def output_size(
 class SpatialLayer(Layer):
     """A layer over [N, spatial axes, C], or [N, C, spatial axes] with 'channels_first'."""
 
-    _leaf = True
     _casts_integers = True
     _rank: ClassVar[int] = 1
     data_format: Any = "channels_last"

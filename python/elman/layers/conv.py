@@ -15,6 +15,7 @@ from elman.layers._options import Option
 class Conv(_spatial.SpatialLayer):
     """What the convolutions share; use Conv1D, Conv2D or Conv3D."""
 
+    _leaf = True
     filters = Option(check=_checks.positive_int, doc="channels of the output")
     kernel_size = _spatial.kernel_size(1)
     strides = _spatial.sizes(1, 1, "step of the window")

@@ -13,8 +13,6 @@ from elman.layers import _spatial
 class GlobalPooling(_spatial.SpatialLayer):
     """What the global pooling layers share; use one with a number of axes in its name."""
 
-    data_format = _spatial.data_format(None)
-
     def _axes(self) -> tuple[int, ...]:
         first = 2 if self._first else 1
         return tuple(range(first, first + self._rank))
@@ -28,6 +26,8 @@ class GlobalPooling(_spatial.SpatialLayer):
 class GlobalMaxPooling(GlobalPooling):
     """The largest value of each channel."""
 
+    _leaf = True
+
     def call(self, inputs: Any) -> Any:
         """The maximum over the spatial axes."""
         return core.max(inputs, self._axes())
@@ -35,6 +35,8 @@ class GlobalMaxPooling(GlobalPooling):
 
 class GlobalAveragePooling(GlobalPooling):
     """The mean of each channel."""
+
+    _leaf = True
 
     def call(self, inputs: Any) -> Any:
         """The mean over the spatial axes."""
@@ -76,6 +78,7 @@ class GlobalMaxPooling2D(GlobalMaxPooling):
     """
 
     _rank = 2
+    data_format = _spatial.data_format(None)
 
 
 class GlobalMaxPooling3D(GlobalMaxPooling):
@@ -95,6 +98,7 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
     """
 
     _rank = 3
+    data_format = _spatial.data_format(None)
 
 
 class GlobalAveragePooling1D(GlobalAveragePooling):
@@ -116,6 +120,7 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
         array([[2.]], dtype=float32)
     """
 
+    _leaf = True
     _rank = 1
     data_format = _spatial.data_format("channels_last")
 
@@ -149,6 +154,7 @@ class GlobalAveragePooling2D(GlobalAveragePooling):
     """
 
     _rank = 2
+    data_format = _spatial.data_format(None)
 
 
 class GlobalAveragePooling3D(GlobalAveragePooling):
@@ -168,3 +174,4 @@ class GlobalAveragePooling3D(GlobalAveragePooling):
     """
 
     _rank = 3
+    data_format = _spatial.data_format(None)

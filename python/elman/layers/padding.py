@@ -48,7 +48,8 @@ def _ends(rank: int, default: Any, doc: str) -> Option:
 class ZeroPadding(_spatial.SpatialLayer):
     """What the padding layers share; use one with a number of axes in its name."""
 
-    padding = _ends(1, 1, "zeros ahead and behind")
+    _leaf = True
+    padding: Any
 
     def _output_sizes(self, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
         axes = zip(spatial, self.padding, strict=True)
@@ -76,6 +77,7 @@ class ZeroPadding1D(ZeroPadding):
     """
 
     _rank = 1
+    padding = _ends(1, 1, "zeros ahead and behind")
     data_format = _spatial.data_format("channels_last")
 
 
@@ -104,7 +106,8 @@ class ZeroPadding2D(ZeroPadding):
 class Cropping(_spatial.SpatialLayer):
     """What the cropping layers share; use one with a number of axes in its name."""
 
-    cropping = _ends(1, (1, 1), "steps that are left out ahead and behind")
+    _leaf = True
+    cropping: Any
 
     def _output_sizes(self, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
         axes = zip(spatial, self.cropping, strict=True)
@@ -120,7 +123,7 @@ class Cropping(_spatial.SpatialLayer):
 class Cropping1D(Cropping):
     """A sequence without its first and last steps.
 
-    Shapes: x [N, T, C] -> [N, T - cropping, C]; with 'channels_first' [N, C, T].
+    Shapes: x [N, T, C] -> [N, T - cropping, C].
 
     Errors: ValueError for an input of other than three axes, and where no step is left.
 
@@ -134,7 +137,7 @@ class Cropping1D(Cropping):
     """
 
     _rank = 1
-    data_format = _spatial.data_format("channels_last")
+    cropping = _ends(1, (1, 1), "steps that are left out ahead and behind")
 
 
 class Cropping2D(Cropping):

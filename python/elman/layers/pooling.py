@@ -12,6 +12,7 @@ from elman.layers import _spatial
 class Pooling(_spatial.SpatialLayer):
     """What the pooling layers share; use one of those with a number of axes in its name."""
 
+    _leaf = True
     _pool: ClassVar[Any] = None
 
     pool_size = _spatial.sizes(1, 2, "size of the window")

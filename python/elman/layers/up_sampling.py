@@ -49,6 +49,7 @@ class UpSampling1D(_spatial.SpatialLayer):
         array([1., 1., 1., 2., 2., 2.], dtype=float32)
     """
 
+    _leaf = True
     _rank = 1
     size = _spatial.sizes(1, 2, "how many times")
 
@@ -77,6 +78,7 @@ class UpSampling2D(_spatial.SpatialLayer):
         array([1. , 1.5, 2.5, 3. ], dtype=float32)
     """
 
+    _leaf = True
     _rank = 2
     size = _spatial.sizes(2, (2, 2), "how many times, per axis")
     data_format = _spatial.data_format(None)

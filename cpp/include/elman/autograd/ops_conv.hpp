@@ -68,6 +68,11 @@ inline Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias,
   Shape shape;
   const Window window = detail::window_over("conv", x, taps, sliding, shape);
   shape[shape.rank() - 1] = filters;
+  double span = double(window.channels);
+  for (const WindowAxis& axis : window.axes) span *= double(axis.span());
+  if (span > 2147483648.0) {
+    fail("conv", "dilation_rate: expected a kernel that reaches over at most 2^31 inputs");
+  }
   Shape expected = kernel.shape();
   expected[expected.rank() - 2] = window.channels;
   detail::expect("conv", "kernel", kernel, expected, x.dtype(), "; it has the channels of x");

@@ -37,7 +37,7 @@ inline Tensor pool(Pool kind, const Tensor& x, const std::vector<Index>& size,
 }
 
 /// x within zeros: before[k] of them ahead of axis k, after[k] behind it.
-/// Errors    std::invalid_argument unless there are two numbers >= 0 for each axis
+/// Errors    std::invalid_argument unless there are two numbers from 0 to 2^40 for each axis
 inline Tensor pad(const Tensor& input, const std::vector<Index>& before,
                   const std::vector<Index>& after) {
   const Tensor x = as_float(input);
@@ -46,11 +46,13 @@ inline Tensor pad(const Tensor& input, const std::vector<Index>& before,
   detail::StridedView inner;
   Shape shape = x.shape();
   for (std::size_t k = 0; fits && k < rank; ++k) {
-    fits = before[k] >= 0 && after[k] >= 0;
+    constexpr Index kMost = Index{1} << 40;
+    fits = before[k] >= 0 && after[k] >= 0 && before[k] <= kMost && after[k] <= kMost;
     if (fits) shape[static_cast<Index>(k)] += before[k] + after[k];
   }
   if (!fits) {
-    fail("pad", "sizes: expected two numbers >= 0 for each axis of x " + x.shape().text());
+    fail("pad",
+         "sizes: expected two numbers from 0 to 2^40 for each axis of x " + x.shape().text());
   }
   inner = detail::whole(shape);
   inner.shape = x.shape();

@@ -95,8 +95,8 @@ class Bands {
       origin = copy;
     }
     for (std::size_t k = 1; k < 4; ++k) {
+      if (!padded_) origin += window_.axes[k - 1].start(band.first[k]) * stride[k];
       stride[k] *= window_.axes[k - 1].stride;
-      if (!padded_) origin += band.first[k] * stride[k];
     }
     each_row(band, {0, stride}, [&](Index at) { *rows++ = origin + at; });
   }

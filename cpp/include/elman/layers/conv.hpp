@@ -63,6 +63,7 @@ struct Phase {
   Index tap = 0;              // the first tap; every step-th follows
 };
 
+/// Phase 0 <= phase < min(stride, taps).
 inline Phase phase_of(const WindowAxis& axis, Index phase) {
   Phase p;
   p.step = axis.stride;
@@ -70,7 +71,7 @@ inline Phase phase_of(const WindowAxis& axis, Index phase) {
   p.first = ((phase - axis.before) % axis.stride + axis.stride) % axis.stride;
   // Unit strides go with any dilation. With other strides each tap is a step of its own, and the
   // dilation has to be one.
-  const Index taps = phase < axis.taps ? (axis.taps - phase - 1) / axis.stride + 1 : 0;
+  const Index taps = (axis.taps - phase - 1) / axis.stride + 1;
   const Index inputs = p.first < axis.in ? (axis.in - p.first - 1) / axis.stride + 1 : 0;
   const Index output = (p.first + axis.before - phase) / axis.stride;  // of tap `phase`
   p.axis = {axis.out, inputs, taps, 1, axis.dilation, (taps - 1) * axis.dilation - output};
@@ -103,14 +104,15 @@ void conv_input_gradient(const Window& window, Index samples, Index filters, con
                          const T* dz, T* dx) {
   const auto& [d, h, w] = window.axes;
   AlignedBuffer<T> packed(kernels::packed_size<T>(window.taps() * filters, window.channels, 1));
-  for (Index i = 0; i < d.stride * h.stride * w.stride; ++i) {
-    const std::array<Phase, 3> phase{phase_of(d, i / (h.stride * w.stride)),
-                                     phase_of(h, i / w.stride % h.stride),
-                                     phase_of(w, i % w.stride)};
+  // Inputs whose phase no tap has get nothing.
+  const auto phases = [](const WindowAxis& axis) { return std::min(axis.stride, axis.taps); };
+  for (Index i = 0; i < phases(d) * phases(h) * phases(w); ++i) {
+    const std::array<Phase, 3> phase{phase_of(d, i / (phases(h) * phases(w))),
+                                     phase_of(h, i / phases(w) % phases(h)),
+                                     phase_of(w, i % phases(w))};
     ConvPass<T> pass;
     pass.window.channels = filters;
     for (std::size_t k = 0; k < 3; ++k) pass.window.axes[k] = phase[k].axis;
-    if (pass.window.taps() == 0) continue;
     pack_phase(window, phase, kernel, filters, packed.data());
     pass.samples = samples;
     pass.columns = window.channels;

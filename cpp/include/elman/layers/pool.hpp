@@ -47,6 +47,11 @@ class PoolBoxes {
     }
   }
 
+  [[nodiscard]] Index first_pixel(const std::array<Range, 3>& box) const noexcept {
+    const Index line = box[0].begin * window_.axes[1].in + box[1].begin;
+    return (line * window_.axes[2].in + box[2].begin) * window_.channels;
+  }
+
   static Index pixels(const std::array<Range, 3>& box) noexcept {
     return box[0].size() * box[1].size() * box[2].size();
   }
@@ -59,8 +64,19 @@ class PoolBoxes {
 // Packets of channels that one pass over a window holds in registers.
 inline constexpr int kPoolPackets = 4;
 
-/// Calls f(first channel, lanes, packets constant) so that each pass has whole packets or is the
-/// last, partial one.
+/// Packets of a pass: only one that stands alone may be partial.
+template <int P, class T>
+inline simd::Packet<T> load_channels(const T* from, Index lanes) {
+  return P > 1 ? simd::loadu(from) : simd::load_partial(from, lanes);
+}
+template <int P, class T>
+inline void store_channels(T* to, const simd::Packet<T>& value, Index lanes) {
+  if constexpr (P > 1) return simd::storeu<T>(to, value);
+  simd::store_partial<T>(to, value, lanes);
+}
+
+/// Calls f<packets>(first channel, lanes) so that each pass has whole packets or is the last,
+/// partial one.
 template <class T, class F>
 inline void each_channels(Range channels, F&& f) {
   constexpr Index kW = simd::kWidth<T>;
@@ -72,27 +88,30 @@ inline void each_channels(Range channels, F&& f) {
 }
 
 /// One image, some of its channels.
-template <class T>
-void pool_image(Pool kind, const PoolBoxes& boxes, Index all, Range channels, const T* x, T* y) {
+template <Pool kKind, class T>
+void pool_image(const PoolBoxes& boxes, Index all, Range channels, const T* x, T* y) {
   constexpr Index kW = simd::kWidth<T>;
   boxes.each([&](const std::array<Range, 3>& box) {
-    const T count = static_cast<T>(PoolBoxes::pixels(box));
+    const simd::Packet<T> share = simd::set1<T>(T(1) / static_cast<T>(PoolBoxes::pixels(box)));
     each_channels<T>(channels, [&]<int P>(Index c, Index lanes) {
-      simd::Packet<T> best[P];
-      bool first = true;
+      simd::Packet<T> sum[P];
+      const T* from = x + c;
+      const Index first = boxes.first_pixel(box);
+      for (int p = 0; p < P; ++p) {
+        // The first pixel is the largest so far; a sum starts at zero.
+        sum[p] =
+            kKind == Pool::max ? load_channels<P>(from + first + p * kW, lanes) : simd::zero<T>();
+      }
       boxes.each_pixel(box, [&](Index at) {
+#pragma GCC unroll 4
         for (int p = 0; p < P; ++p) {
-          const simd::Packet<T> v = simd::load_partial(x + at + c + p * kW, lanes);
-          best[p] = first               ? v
-                    : kind == Pool::max ? simd::max_or_nan<T>(best[p], v)
-                                        : simd::add(best[p], v);
+          const simd::Packet<T> v = load_channels<P>(from + at + p * kW, lanes);
+          sum[p] = kKind == Pool::max ? simd::max_or_nan<T>(sum[p], v) : simd::add(sum[p], v);
         }
-        first = false;
       });
       for (int p = 0; p < P; ++p) {
-        const simd::Packet<T> out =
-            kind == Pool::max ? best[p] : simd::div(best[p], simd::set1<T>(count));
-        simd::store_partial<T>(y + c + p * kW, out, lanes);
+        const simd::Packet<T> out = kKind == Pool::max ? sum[p] : simd::mul(sum[p], share);
+        store_channels<P, T>(y + c + p * kW, out, lanes);
       }
     });
     y += all;
@@ -100,33 +119,34 @@ void pool_image(Pool kind, const PoolBoxes& boxes, Index all, Range channels, co
 }
 
 /// The first of the largest gets the gradient: it is the first that is not less than y.
-template <class T>
-void pool_image_backward(Pool kind, const PoolBoxes& boxes, Index all, Range channels, const T* x,
-                         const T* y, const T* dy, T* dx) {
+template <Pool kKind, class T>
+void pool_image_backward(const PoolBoxes& boxes, Index all, Range channels, const T* x, const T* y,
+                         const T* dy, T* dx) {
   constexpr Index kW = simd::kWidth<T>;
   const simd::Packet<T> zero = simd::zero<T>();
   boxes.each([&](const std::array<Range, 3>& box) {
-    const T count = static_cast<T>(PoolBoxes::pixels(box));
+    const simd::Packet<T> share = simd::set1<T>(T(1) / static_cast<T>(PoolBoxes::pixels(box)));
     each_channels<T>(channels, [&]<int P>(Index c, Index lanes) {
       simd::Packet<T> best[P], left[P];
       for (int p = 0; p < P; ++p) {
-        left[p] = simd::load_partial(dy + c + p * kW, lanes);
-        if (kind == Pool::max) {
-          best[p] = simd::load_partial(y + c + p * kW, lanes);
+        left[p] = load_channels<P>(dy + c + p * kW, lanes);
+        if constexpr (kKind == Pool::max) {
+          best[p] = load_channels<P>(y + c + p * kW, lanes);
         } else {
-          left[p] = simd::div(left[p], simd::set1<T>(count));
+          left[p] = simd::mul(left[p], share);
         }
       }
       boxes.each_pixel(box, [&](Index at) {
+#pragma GCC unroll 4
         for (int p = 0; p < P; ++p) {
           T* to = dx + at + c + p * kW;
           simd::Packet<T> d = left[p];
-          if (kind == Pool::max) {
-            const simd::Packet<T> v = simd::load_partial(x + at + c + p * kW, lanes);
+          if constexpr (kKind == Pool::max) {
+            const simd::Packet<T> v = load_channels<P>(x + at + c + p * kW, lanes);
             d = simd::select_less<simd::Packet<T>>(v, best[p], zero, left[p]);
             left[p] = simd::select_less<simd::Packet<T>>(v, best[p], left[p], zero);
           }
-          simd::store_partial<T>(to, simd::add(simd::load_partial(to, lanes), d), lanes);
+          store_channels<P, T>(to, simd::add(load_channels<P>(to, lanes), d), lanes);
         }
       });
     });
@@ -140,7 +160,8 @@ template <class T, class F>
 void each_image(const Window& window, Index n, F&& f) {
   constexpr Index kGroup = kPoolPackets * simd::kWidth<T>;
   const Index groups = (window.channels + kGroup - 1) / kGroup;
-  const double cost = 4.0 * double(n) * double(window.outputs()) * double(window.depth());
+  double cost = 4.0 * double(n) * double(window.outputs()) * double(window.channels);
+  for (const WindowAxis& axis : window.axes) cost *= double(std::min(axis.taps, axis.in));
   const auto run = [&](Index image, Index begin, Index end) {
     f(image, Range{begin * kGroup, std::min(window.channels, end * kGroup)});
   };
@@ -169,7 +190,9 @@ void pool_forward(Pool kind, const Window& window, Index n, const T* x, T* y) {
   const detail::PoolBoxes boxes(window);
   const Index in = window.inputs() * window.channels, out = window.outputs() * window.channels;
   detail::each_image<T>(window, n, [&](Index image, Range channels) {
-    detail::pool_image(kind, boxes, window.channels, channels, x + image * in, y + image * out);
+    const auto run =
+        kind == Pool::max ? detail::pool_image<Pool::max, T> : detail::pool_image<Pool::average, T>;
+    run(boxes, window.channels, channels, x + image * in, y + image * out);
   });
 }
 
@@ -183,8 +206,10 @@ void pool_backward(Pool kind, const Window& window, Index n, const T* x, const T
   const detail::PoolBoxes boxes(window);
   const Index in = window.inputs() * window.channels, out = window.outputs() * window.channels;
   detail::each_image<T>(window, n, [&](Index image, Range channels) {
-    detail::pool_image_backward(kind, boxes, window.channels, channels, x + image * in,
-                                y + image * out, dy + image * out, dx + image * in);
+    const auto run = kind == Pool::max ? detail::pool_image_backward<Pool::max, T>
+                                       : detail::pool_image_backward<Pool::average, T>;
+    run(boxes, window.channels, channels, x + image * in, y + image * out, dy + image * out,
+        dx + image * in);
   });
 }
 
