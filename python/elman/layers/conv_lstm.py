@@ -34,13 +34,9 @@ class ConvLSTM1DCell(ConvLSTMCell):
         ((2, 5, 4), 2)
     """
 
-    rank = 1
-    kernel_size = _spatial.kernel_size(1)
-    strides = _spatial.sizes(1, 1, "steps of the window over the input")
     data_format = Option(
         None, _last_by_default, doc="'channels_last' (also for None) or 'channels_first'"
     )
-    dilation_rate = _spatial.sizes(1, 1, "distance of the taps on the input")
 
 
 class ConvLSTM2DCell(ConvLSTMCell):
@@ -65,6 +61,9 @@ class ConvLSTM2DCell(ConvLSTMCell):
     """
 
     rank = 2
+    kernel_size = _spatial.kernel_size(2)
+    strides = _spatial.sizes(2, (1, 1), "steps of the window over the input")
+    dilation_rate = _spatial.sizes(2, (1, 1), "distance of the taps on the input")
 
 
 class ConvLSTM3DCell(ConvLSTMCell):
