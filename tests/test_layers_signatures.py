@@ -65,7 +65,26 @@ def pooling(size: str, data_format: str) -> str:
 
 
 SIMPLE = f"units, activation='tanh', use_bias=True, {INITIALIZERS}, {REGULARIZERS}"
+
+
+def conv_lstm(rank: int, layer: bool) -> str:
+    """The signature of a ConvLSTM layer or cell."""
+    ones = "1" if rank == 1 else str((1,) * rank)
+    parts = [
+        f"filters, kernel_size, strides={ones}, padding='valid', data_format=None",
+        f"dilation_rate={ones}, activation='tanh', recurrent_activation='hard_sigmoid'",
+        f"use_bias=True, {INITIALIZERS}, unit_forget_bias=True, {REGULARIZERS}",
+        *(["activity_regularizer=None"] if layer else []),
+        CONSTRAINTS,
+        *(["return_sequences=False, go_backwards=False, stateful=False"] if layer else []),
+        RATES,
+    ]
+    return ", ".join(parts)
+
+
 SIGNATURES = {
+    **{f"ConvLSTM{rank}D": conv_lstm(rank, True) for rank in (1, 2, 3)},
+    **{f"ConvLSTM{rank}DCell": conv_lstm(rank, False) for rank in (1, 2, 3)},
     "RNN": f"cell, {FLAGS}",
     "SimpleRNN": f"{SIMPLE}, activity_regularizer=None, {CONSTRAINTS}, {RATES}, {FLAGS}",
     "SimpleRNNCell": f"{SIMPLE}, {CONSTRAINTS}, {RATES}",
@@ -202,6 +221,7 @@ def test_base_keywords(name):
         ("Dense", {"input_dim": None}),
         ("CuDNNGRU", {"go_backwards": False, "input_dim": None}),
         ("CuDNNLSTM", {"go_backwards": False, "input_length": None}),
+        ("ConvLSTM2D", {"return_state": False, "unroll": False, "seed": None}),
     ],
 )
 def test_extra_keywords(name, extra):
@@ -213,6 +233,7 @@ def test_recurrent_is_the_abstract_base():
     parameters = inspect.signature(layers.Recurrent).parameters
     text = ", ".join(f"{p.name}={p.default}" for p in list(parameters.values())[:5])
     assert text == f"{expected}, implementation=0"
+    assert issubclass(layers.ConvLSTM2D, layers.Recurrent)
     for name in ("SimpleRNN", "GRU", "LSTM"):
         assert isinstance(getattr(layers, name)(2), layers.Recurrent)
         assert getattr(layers.recurrent, name) is getattr(layers, name)

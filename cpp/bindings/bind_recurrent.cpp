@@ -23,7 +23,8 @@ Tensor or_absent(std::optional<Tensor>& tensor) { return tensor ? std::move(*ten
 
 // Long runs let other Python threads work; handing the lock over takes as long as a short one.
 std::vector<Tensor> run(FusedCell& cell, RecurrentInputs&& in) {
-  const Index steps = in.x.ndim() == 3 ? in.x.size() / std::max<Index>(in.x.dim(2), 1) : 0;
+  const Index rank = in.x.ndim();  // more than 3: images, the kernel works at every pixel
+  const Index steps = rank >= 3 ? in.x.size() / std::max<Index>(in.x.dim(rank - 1), 1) : 0;
   const Index work = steps * in.kernel.size();
   return unlocked(work / 8, [&] { return cell.forward(std::move(in)); });
 }
@@ -163,6 +164,11 @@ void bind_recurrent(nb::module_& m) {
       .def_prop_ro("kind", &FusedCell::name)
       .def_prop_ro("units", &FusedCell::units)
       .def_prop_ro("gates", &FusedCell::gates);
+  m.def("conv_lstm", &conv_lstm, nb::arg("filters"), nb::arg("kernel_size"), nb::arg("strides"),
+        nb::arg("padding"), nb::arg("dilation_rate"), nb::arg("activation") = "tanh",
+        nb::arg("recurrent_activation") = "hard_sigmoid",
+        "A FusedCell on images (N, T, sizes..., C) of one to three axes: kernel (taps..., C, 4F), "
+        "recurrent_kernel (taps..., F, 4F), bias (4F,), states (N, outputs..., F).");
 }
 
 }  // namespace elman::bindings

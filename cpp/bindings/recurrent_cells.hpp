@@ -3,6 +3,9 @@
 // they take most of the build time and build in parallel this way.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "elman/autograd/recurrent.hpp"
 #include "elman/autograd/stream_stage.hpp"
 
@@ -26,3 +29,14 @@ extern template std::unique_ptr<StreamStage> recurrent_stage<Lstm>(DType, const 
                                                                    const AnyActivations&, Index);
 
 }  // namespace elman
+
+namespace elman::bindings {
+
+/// make_conv_lstm, compiled in recurrent_conv_lstm.cpp.
+std::unique_ptr<FusedCell> conv_lstm(Index filters, const std::vector<Index>& kernel_size,
+                                     const std::vector<Index>& strides, const std::string& padding,
+                                     const std::vector<Index>& dilation_rate,
+                                     const std::string& activation,
+                                     const std::string& recurrent_activation);
+
+}  // namespace elman::bindings

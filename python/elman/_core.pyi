@@ -599,6 +599,11 @@ class FusedCell:
     @property
     def gates(self) -> int: ...
 
+def conv_lstm(filters: int, kernel_size: Sequence[int], strides: Sequence[int], padding: str, dilation_rate: Sequence[int], activation: str = 'tanh', recurrent_activation: str = 'hard_sigmoid') -> FusedCell:
+    """
+    A FusedCell on images (N, T, sizes..., C) of one to three axes: kernel (taps..., C, 4F), recurrent_kernel (taps..., F, 4F), bias (4F,), states (N, outputs..., F).
+    """
+
 class Stream:
     """
     A chain of layers, one time step per call, with the states inside; made by layer.stream() and model.stream(). One stream serves one thread at a time.

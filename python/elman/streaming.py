@@ -106,6 +106,8 @@ def _append_recurrent(stream: core.Stream, layer: Any, where: str) -> None:
     for cell in _cells(layer.cell):
         if not isinstance(cell, BuiltinCell) or cell._own_call or cell._own_start:
             _refuse(layer, f"its cell {type(cell).__name__} is Python code", where)
+        if not cell._streams:
+            _refuse(layer, f"its cell {type(cell).__name__} reads images", where)
         fused = cell._fused()
         if fused is None:
             _refuse(layer, "only Python knows its activation", where)

@@ -17,6 +17,7 @@ have "k/a2"...: what the weight of that number, which is not trained, is after t
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -107,7 +108,10 @@ def set_dropout(layer, spec, arrays):
 def set_weights(layers, arrays, rng):
     for layer in layers:
         scale = 0.4 if getattr(layer, "activation", None) is keras.activations.exponential else 1.6
-        weights = [small(rng, w.shape, scale / np.sqrt(w.shape[0] + 1)) for w in layer.weights]
+        # the terms of a sum: the rows of a kernel, at every tap of a convolution's
+        rows = [math.prod(w.shape[:-1]) if len(w.shape) > 2 else w.shape[0] for w in layer.weights]
+        sizes = zip(layer.weights, rows, strict=True)
+        weights = [small(rng, w.shape, scale / np.sqrt(n + 1)) for w, n in sizes]
         for k, w in enumerate(layer.weights):
             if w.name == "moving_variance":
                 weights[k] = np.abs(weights[k]) + np.float32(0.5)

@@ -19,6 +19,12 @@ from elman.layers.bidirectional import Bidirectional as Bidirectional
 from elman.layers.conv import Conv1D as Conv1D
 from elman.layers.conv import Conv2D as Conv2D
 from elman.layers.conv import Conv3D as Conv3D
+from elman.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from elman.layers.conv_lstm import ConvLSTM1DCell as ConvLSTM1DCell
+from elman.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
+from elman.layers.conv_lstm import ConvLSTM2DCell as ConvLSTM2DCell
+from elman.layers.conv_lstm import ConvLSTM3D as ConvLSTM3D
+from elman.layers.conv_lstm import ConvLSTM3DCell as ConvLSTM3DCell
 from elman.layers.cudnn import CuDNNGRU as CuDNNGRU
 from elman.layers.cudnn import CuDNNLSTM as CuDNNLSTM
 from elman.layers.dense import Dense as Dense
@@ -102,6 +108,12 @@ __all__ = [
     "Conv1D",
     "Conv2D",
     "Conv3D",
+    "ConvLSTM1D",
+    "ConvLSTM1DCell",
+    "ConvLSTM2D",
+    "ConvLSTM2DCell",
+    "ConvLSTM3D",
+    "ConvLSTM3DCell",
     "Cropping1D",
     "Cropping2D",
     "CuDNNGRU",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What SimpleRNNCell, GRUCell and LSTMCell share: weights, dropout masks, and the fused kernel."""
+"""What the built-in cells share: weights, dropout masks, and the fused kernel."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class BuiltinCell(Layer):
     _leaf = True
     _casts_integers = True
     _runs_any_loop: ClassVar[bool] = True  # `_run` knows everything that a Loop may ask for
+    _streams: ClassVar[bool] = True  # whether the kernel runs one time step at a time
     # Options that the layer around the cell lists after its loop flags.
     _after_loop: ClassVar[tuple[str, ...]] = ()
 
@@ -90,12 +91,16 @@ class BuiltinCell(Layer):
         features = input_shape[-1]
         if features is None:
             self._fail("x", "(N, F) with a known F", input_shape, "give the input a shape")
+        self._build_weights(features)
+
+    def _build_weights(self, features: Any, window: tuple[int, ...] = ()) -> None:
+        """The weights; the kernels of a convolution have the sizes of its window in front."""
         width = self.gates * self.units
         for name, rows in (("kernel", features), ("recurrent_kernel", self.units)):
             prefix = "recurrent_" if name == "recurrent_kernel" else "kernel_"
             weight = self.add_weight(
                 name=name,
-                shape=(rows, width),
+                shape=(*window, rows, width),
                 initializer=getattr(self, prefix + "initializer"),
                 regularizer=getattr(self, prefix + "regularizer"),
                 constraint=getattr(self, prefix + "constraint"),
@@ -132,13 +137,20 @@ class BuiltinCell(Layer):
             return values
         return _layouts.convert(where, values, (kind, self._stored), self.units)
 
+    def _state_shapes(self) -> list[tuple[int, ...]]:
+        """The shape of each state, without the batch axis."""
+        return [(self.units,)] * self.states_count
+
     def get_initial_state(
         self, inputs: Any = None, batch_size: int | None = None, dtype: str | None = None
     ) -> list[Any]:
         """Zero states [N, H] for a batch of that size."""
         batch = inputs.shape[0] if batch_size is None else batch_size
-        shape = (batch, self.units)
-        return [core.zeros(shape, dtype or self.dtype) for _ in range(self.states_count)]
+        sizes = self._state_shapes()
+        if None in sizes[0]:
+            where = f"{type(self).__name__}.get_initial_state"
+            raise ValueError(f"[{where}] the sizes of the images are not known yet; build the cell")
+        return [core.zeros((batch, *size), dtype or self.dtype) for size in sizes]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Output and states of one step: (N, H) each."""
@@ -150,26 +162,25 @@ class BuiltinCell(Layer):
     def _mask_count(self) -> int:
         return 1 if self.implementation == 2 else self.gates
 
-    def _draw(self, rate: float, samples: int, size: int) -> Any:
-        """A mask [1 or G, N, size] of zeros and 1 / (1 - rate); None when nothing is dropped."""
+    def _draw(self, rate: float, *shape: int) -> Any:
+        """A mask [1 or G, *shape] of zeros and 1 / (1 - rate); None when nothing is dropped."""
         if not 0.0 < rate < 1.0:
             return None
-        shape = (self._mask_count(), samples, size)
+        shape = (self._mask_count(), *shape)
         return core.dropout_mask(shape, rate, self.dtype, *_random.key_of(self._stream))
 
     def _draw_masks(self, shape: Sequence[int]) -> Masks:
         """New masks of the input [N, T, F] and of the state for one call of the layer."""
         return (
-            self._draw(self.dropout, shape[0], shape[2]),
-            self._draw(self.recurrent_dropout, shape[0], self.units),
+            self._draw(self.dropout, shape[0], *shape[2:]),
+            self._draw(self.recurrent_dropout, shape[0], *self._state_shapes()[0]),
         )
 
     def _kept(self, name: str, rate: float, like: Any) -> Any:
         """The mask that direct calls of the cell share until it is reset."""
-        samples, size = like.shape
         mask = self._kept_masks.get(name)
-        if mask is None or tuple(mask.shape[1:]) != (samples, size):
-            mask = self._kept_masks[name] = self._draw(rate, samples, size)
+        if mask is None or tuple(mask.shape[1:]) != tuple(like.shape):
+            mask = self._kept_masks[name] = self._draw(rate, *like.shape)
         return mask
 
     def get_dropout_mask(self, step_input: Any) -> Any:
@@ -203,11 +214,18 @@ class BuiltinCell(Layer):
         if functions != self._fused_for:
             names = [name for name in map(kernel_name, functions) if name is not None]
             known, kind = len(names) == len(functions), self._kernel_kind()
-            self._fused_kernel = (
-                core.FusedCell(kind, self.units, names[0], names[-1]) if known else None
-            )
+            self._fused_kernel = self._make_kernel(kind, names[0], names[-1]) if known else None
             self._fused_for = functions
         return self._fused_kernel
+
+    def _make_kernel(self, kind: str, activation: str, recurrent_activation: str) -> Any:
+        return core.FusedCell(kind, self.units, activation, recurrent_activation)
+
+    def _apply(
+        self, fused: Any, x: Any, states: Any, mask: Any, masks: Masks, loop: Loop
+    ) -> tuple[Any, list[Any]]:
+        """The kernel over a sequence."""
+        return fused.forward(x, *self._operands(), states, mask, *masks, *loop)
 
     def _run(
         self,
@@ -226,12 +244,11 @@ class BuiltinCell(Layer):
         masks = self._draw_masks(x.shape) if training else (None, None)
         fused = self._fused()
         if fused is not None:
-            return fused.forward(x, *self._operands(), states, mask, *masks, *loop)
+            return self._apply(fused, x, states, mask, masks, loop)
         if states is None:
             states = self.get_initial_state(x)
-        return step_loop(
-            lambda xt, s: self.step(xt, s, masks), x, states, mask, loop, (self.units,)
-        )
+        size = self._state_shapes()[0]
+        return step_loop(lambda xt, s: self.step(xt, s, masks), x, states, mask, loop, size)
 
     def call(self, inputs: Any, states: Any, training: Any = None) -> tuple[Any, list[Any]]:
         """One step.
@@ -239,7 +256,7 @@ class BuiltinCell(Layer):
         Shapes: inputs [N, F], states a list of [N, H] -> output [N, H], list of new states.
         """
         where = f"{type(self).__name__}.call"
-        shapes = [(self.units,)] * self.states_count
+        shapes = self._state_shapes()
         states = checked_states(states, shapes, inputs.shape[0], self.dtype, where, "states")
         masks: Masks = (None, None)
         if training:
@@ -247,8 +264,7 @@ class BuiltinCell(Layer):
         fused = self._fused()
         if fused is None:
             return self.step(inputs, states, masks)
-        x = core.expand_dims(inputs, 1)
-        return fused.forward(x, *self._operands(), states, None, *masks, *Loop())
+        return self._apply(fused, core.expand_dims(inputs, 1), states, None, masks, Loop())
 
     def step(self, x: Any, states: list[Any], masks: Masks) -> tuple[Any, list[Any]]:
         """One step by differentiable operations; each cell writes its equations here."""

@@ -16,11 +16,11 @@ from elman.layers.rnn import RNN
 _ACTIVITY = named("activity_regularizer", _checks.regularizer("penalty on the output"))
 
 
-def _composed(cell: type[BuiltinCell]) -> dict[str, Option]:
+def composed(cell: type[BuiltinCell], flags: dict[str, Option]) -> dict[str, Option]:
     """The options of a layer around `cell`, in Keras' order.
 
     The cell's options come first, activity_regularizer after bias_regularizer; then the loop
-    flags of RNN, then what the cell wants after them.
+    flags of the layer, then what the cell wants after them.
     """
     late = {
         name: option
@@ -33,7 +33,6 @@ def _composed(cell: type[BuiltinCell]) -> dict[str, Option]:
             options[name] = option
         if name == "bias_regularizer":
             options[_ACTIVITY.name] = _ACTIVITY
-    flags = {name: option for name, option in RNN._options.items() if name != "cell"}
     return {**options, **flags, **late}
 
 
@@ -48,7 +47,7 @@ def _show_signature(function: Any) -> None:
 
 
 class Recurrent(RNN):
-    """Abstract base of SimpleRNN, GRU and LSTM.
+    """Abstract base of SimpleRNN, GRU, LSTM and the ConvLSTM layers.
 
     `isinstance(layer, Recurrent)` tells that a layer is one of them; making a Recurrent itself
     raises TypeError.
@@ -71,7 +70,12 @@ class Recurrent(RNN):
     @classmethod
     def _collect_options(cls) -> dict[str, Option]:
         own = "_cell_class" in vars(cls)
-        return _composed(cls._cell_class) if own else declared(cls)
+        return composed(cls._cell_class, cls._loop_flags()) if own else declared(cls)
+
+    @classmethod
+    def _loop_flags(cls) -> dict[str, Option]:
+        """The options that are not the cell's."""
+        return {name: option for name, option in RNN._options.items() if name != "cell"}
 
     # -- the short way --------------------------------------------------------------------------
     #

@@ -39,6 +39,15 @@ def output_shape(cell: Any) -> tuple[int, ...]:
     return as_sizes([size], type(cell).__name__, "output_size")[0]
 
 
+def step_shapes(cell: Any, step: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    """Shapes of output and states for one step's input, all without the batch axis.
+
+    Only cells on images have states whose sizes depend on the input's.
+    """
+    own = getattr(cell, "_step_shapes", None)
+    return (output_shape(cell), [*state_shapes(cell)]) if own is None else own(step)
+
+
 def zero_states(cell: Any, batch: int, dtype: str, where: str) -> list[Any]:
     """What the cell's own get_initial_state gives, else zeros [N, size]."""
     shapes = state_shapes(cell)

@@ -81,6 +81,11 @@ class CarriedStates(Layer):
                 f"[{where}] the batch size is not known yet; give batch_input_shape, or call the "
                 "layer first"
             )
+        if None in state_shapes(self.cell)[0]:
+            where = f"{type(self).__name__}.{method}"
+            raise ValueError(
+                f"[{where}] the sizes of the images are not known yet; build the layer"
+            )
         if states is None:
             self._carried, self._batch_fixed = self._zeros(batch), False
             return

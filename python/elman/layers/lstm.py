@@ -64,7 +64,7 @@ class LSTMCell(BuiltinCell):
 
     def _forget_bias(self, shape: tuple[int, ...], dtype: str) -> Any:
         """Ones for the forget gate, bias_initializer for the other three."""
-        own, units = self.bias_initializer, self.units
+        own, units = self.bias_initializer, shape[0] // 4
         first, last = (start_values(own, (n,), dtype) for n in (units, 2 * units))
         ones = core.ones((units,), dtype)
         return core.concatenate([as_tensor(first, dtype), ones, as_tensor(last, dtype)], 0)

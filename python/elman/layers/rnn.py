@@ -17,9 +17,9 @@ from elman.layers._options import REQUIRED, Option, named
 from elman.layers._run import (
     check_cell,
     describe,
-    output_shape,
     run_cell,
     state_shapes,
+    step_shapes,
     takes_constants,
 )
 from elman.layers._serialize import deserialize, serialize
@@ -101,6 +101,7 @@ class RNN(TakesStates, CarriedStates):
 
     def _setup(self) -> None:
         self._features: int | None = None
+        self._step: Shape | None = None  # the shape of one step, where the cell fixes all of it
         self._rank: int | None = None
         self._carried: list[Any] | None = None
         self._batch_fixed = False  # True once a call has used the carried states
@@ -127,21 +128,27 @@ class RNN(TakesStates, CarriedStates):
         """Build the cell for one step, (N, F)."""
         shape = _first(input_shape)
         self._check_rank(shape)
+        form = getattr(self.cell, "_step_form", None)
         if any(size is None for size in shape[2:]):
             hint = "the sizes after the time axis have to be known"
-            self._fail("x", "(N, T, F) with a known F", shape, hint)
+            known = "F" if form is None else "size of the images"
+            self._fail("x", f"(N, T, {form or 'F'}) with a known {known}", shape, hint)
         self._check_static(shape)
         cell = self.cell
         if hasattr(cell, "build") and not getattr(cell, "built", False):
             cell.build((shape[0], *shape[2:]))
             cell.built = True
         self._features, self._rank = shape[-1], len(shape)
+        self._step = None if form is None else tuple(shape[2:])
         if self.stateful and shape[0] is not None:
             self._carried = self._zeros(shape[0])
 
     def _check_rank(self, shape: Shape, method: str = "call") -> None:
-        images = any(len(size) > 1 for size in state_shapes(self.cell))
-        rank = len(shape)
+        form, rank = getattr(self.cell, "_step_form", None), len(shape)
+        if form is not None and rank != 3 + form.count(","):
+            hint = "the layer reads sequences of images with a channel axis"
+            self._fail("x", f"(N, T, {form})", shape, hint, method)
+        images = form is not None or any(len(size) > 1 for size in state_shapes(self.cell))
         if rank != 3 and (rank < 3 or not images):
             hint = "a recurrent layer reads sequences: add the missing axis, or set "
             hint += "return_sequences=True on the recurrent layer before it"
@@ -162,6 +169,9 @@ class RNN(TakesStates, CarriedStates):
         if len(shape) != self._rank:
             self._check_rank(shape)
             self._fail("x", f"{self._rank} axes", shape, "as when the layer was built")
+        if self._step is not None and tuple(shape[2:]) != self._step:
+            hint = "the sizes of the images are those that the layer was built for"
+            self._fail("x", "(N, T, " + ", ".join(map(str, self._step)) + ")", shape, hint)
         if shape[-1] != self._features:
             hint = "the last axis is the feature axis"
             self._fail("x", f"(N, T, {self._features})", shape, hint)
@@ -170,8 +180,8 @@ class RNN(TakesStates, CarriedStates):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(N, T, H) or (N, H); a list with the shapes of the states that are returned."""
-        batch, length = _first(input_shape)[:2]
-        size, states = output_shape(self.cell), state_shapes(self.cell)
+        batch, length, *step = _first(input_shape)
+        size, states = step_shapes(self.cell, tuple(step))
         out: Shape = (batch, length, *size) if self.return_sequences else (batch, *size)
         last = [(batch, *state) for state in states] if self.return_state else []
         every = [(batch, length, *state) for state in states] if self.return_state_sequences else []

@@ -26,6 +26,12 @@ from elman.layers import Concatenate as Concatenate
 from elman.layers import Conv1D as Conv1D
 from elman.layers import Conv2D as Conv2D
 from elman.layers import Conv3D as Conv3D
+from elman.layers import ConvLSTM1D as ConvLSTM1D
+from elman.layers import ConvLSTM1DCell as ConvLSTM1DCell
+from elman.layers import ConvLSTM2D as ConvLSTM2D
+from elman.layers import ConvLSTM2DCell as ConvLSTM2DCell
+from elman.layers import ConvLSTM3D as ConvLSTM3D
+from elman.layers import ConvLSTM3DCell as ConvLSTM3DCell
 from elman.layers import Cropping1D as Cropping1D
 from elman.layers import Cropping2D as Cropping2D
 from elman.layers import CuDNNGRU as CuDNNGRU
@@ -134,6 +140,12 @@ __all__ = [
     "Conv1D",
     "Conv2D",
     "Conv3D",
+    "ConvLSTM1D",
+    "ConvLSTM1DCell",
+    "ConvLSTM2D",
+    "ConvLSTM2DCell",
+    "ConvLSTM3D",
+    "ConvLSTM3DCell",
     "Cropping1D",
     "Cropping2D",
     "CuDNNGRU",

@@ -59,7 +59,8 @@ class FusedCell {
   }
 
   /// What a call with that x would run, in words. Errors: std::invalid_argument unless (N, T, F).
-  [[nodiscard]] std::string explain(const Shape& x, DType dtype, const bptt::CallForm& form) const {
+  [[nodiscard]] virtual std::string explain(const Shape& x, DType dtype,
+                                            const bptt::CallForm& form) const {
     if (x.rank() != 3 || !is_floating(dtype)) {
       fail(name_, "x_shape: expected (N, T, F), got " + x.text());
     }
@@ -78,14 +79,13 @@ class FusedCell {
   [[nodiscard]] virtual bptt::Plan plan(const bptt::Dims& dims, DType dtype,
                                         const bptt::CallForm& form) const = 0;
 
- private:
   void expect(const Tensor& t, const char* what, DType dtype, const Shape& shape) const {
     if (t.dtype() == dtype && t.shape() == shape) return;
     fail(name_, std::string(what) + ": expected " + shape.text() + " " + dtype_name(dtype) +
                     ", got " + t.shape().text() + " " + dtype_name(t.dtype()));
   }
 
-  void check(const RecurrentInputs& in) const {
+  virtual void check(const RecurrentInputs& in) const {
     if (in.x.ndim() != 3 || !is_floating(in.x.dtype())) {
       fail(name_, "x: expected (N, T, F) of float32 or float64, got " + in.x.shape().text() + " " +
                       dtype_name(in.x.dtype()));
@@ -98,18 +98,12 @@ class FusedCell {
       const bool two_rows = name_ == "gru_reset_after" && in.bias.ndim() == 2;
       expect(in.bias, "bias", dtype, two_rows ? Shape{2, gh} : Shape{gh});
     }
-    if (!in.initial_state.empty() && in.initial_state.size() != static_cast<std::size_t>(states_)) {
-      fail(name_, "initial_state: expected " + std::to_string(states_) + " tensors, got " +
-                      std::to_string(in.initial_state.size()));
-    }
-    for (const Tensor& state : in.initial_state) {
-      expect(state, "initial_state", dtype, {n, units_});
-    }
+    check_states(in.initial_state, dtype, {n, units_});
     if (in.mask.defined()) expect(in.mask, "mask", DType::bool_, {n, t});
     if (in.reset_mask.defined()) expect(in.reset_mask, "reset_mask", DType::bool_, {n, t});
     if (in.lengths.defined()) check_lengths(in.lengths, n, t);
-    check_dropout(in.input_dropout, "input_dropout", dtype, n, f);
-    check_dropout(in.recurrent_dropout, "recurrent_dropout", dtype, n, units_);
+    check_dropout(in.input_dropout, "input_dropout", dtype, {n, f});
+    check_dropout(in.recurrent_dropout, "recurrent_dropout", dtype, {n, units_});
   }
 
   void check_lengths(const Tensor& lengths, Index n, Index t) const {
@@ -122,13 +116,23 @@ class FusedCell {
     }
   }
 
-  void check_dropout(const Tensor& factors, const char* what, DType dtype, Index n,
-                     Index columns) const {
-    if (!factors.defined()) return;
-    const bool per_gate = factors.ndim() == 3 && factors.dim(0) == gates_;
-    expect(factors, what, dtype, {per_gate ? Index(gates_) : 1, n, columns});
+  void check_states(const std::vector<Tensor>& states, DType dtype, const Shape& shape) const {
+    if (!states.empty() && states.size() != static_cast<std::size_t>(states_)) {
+      fail(name_, "initial_state: expected " + std::to_string(states_) + " tensors, got " +
+                      std::to_string(states.size()));
+    }
+    for (const Tensor& state : states) expect(state, "initial_state", dtype, shape);
   }
 
+  /// [1 or gates, ...], with the sizes of what the factors multiply.
+  void check_dropout(const Tensor& factors, const char* what, DType dtype, Shape shape) const {
+    if (!factors.defined()) return;
+    const bool per_gate = factors.ndim() > 0 && factors.dim(0) == gates_;
+    shape.insert(0, per_gate ? Index(gates_) : 1);
+    expect(factors, what, dtype, shape);
+  }
+
+ private:
   std::string name_;
   int gates_, states_;
   Index units_;

@@ -49,9 +49,12 @@ struct ForwardWeights {
   }
   [[nodiscard]] bool is_packed() const { return unpacked.kernel == nullptr; }
 
-  void pack(Index f, Index u, const KerasWeights<T>& w) {
+  /// Shapes    as KerasWeights; `state` rows of the recurrent kernel, u unless told (a convolution
+  ///           reads u filters at every tap)
+  void pack(Index f, Index u, const KerasWeights<T>& w, Index state = 0) {
     features = f;
     units = u;
+    if (state == 0) state = u;
     const Index ld = Cell::kGates * u;
     for_phases<Cell>([&]<int P>() {
       using Phase = typename Cell::template Phase<P>;
@@ -62,12 +65,12 @@ struct ForwardWeights {
         h_columns[g] = Cell::kHGate[Phase::kFirstRecurrent + g] * u;
       }
       x[P].ensure(kernels::packed_size<T>(f, u, kG));
-      h[P].ensure(kernels::packed_size<T>(u, u, kG));
+      h[P].ensure(kernels::packed_size<T>(state, u, kG));
       kernels::pack_gates(w.kernel, ld, f, u, {x_columns.data(), kG}, x[P].data());
-      kernels::pack_gates(w.recurrent_kernel, ld, u, u, {h_columns.data(), kG}, h[P].data());
+      kernels::pack_gates(w.recurrent_kernel, ld, state, u, {h_columns.data(), kG}, h[P].data());
     });
     unpacked = {};
-    recurrent_finite = all_finite(w.recurrent_kernel, u * ld);
+    recurrent_finite = all_finite(w.recurrent_kernel, state * ld);
     pack_bias(w);
   }
 

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/bptt/conv_lstm.hpp: a whole convolutional recurrent layer, forward and backward.
+#pragma once
+
+#include <cstdio>
+#include <string>
+#include <type_traits>
+
+#include "elman/bptt/conv_backward.hpp"
+#include "elman/bptt/conv_forward.hpp"
+#include "elman/bptt/conv_gradients.hpp"
+#include "elman/bptt/plan.hpp"
+
+namespace elman::bptt {
+
+/// Runs the layer over all steps.
+/// Shapes    as in conv_problem.hpp; N, T may be 0
+/// Aliasing  outputs alias no input
+/// Errors    none (shapes are checked by the caller)
+/// Accuracy  as Lstm with taps (C + F) terms; bit-equal at any thread count
+/// Cost      8 N T P F taps (C + F) flop; no allocation between the first step and the last after
+///           the first call on a thread
+template <class T>
+inline void conv_forward(const ConvInputs<T>& in, const ForwardWeights<T, ConvLstm>& weights,
+                         const AnyActivations& activations, const Outputs<T>& out) {
+  with_activations<T, ConvLstm>(activations, [&](const auto& fn) {
+    ConvForward<T, std::decay_t<decltype(fn)>>(in, weights, fn, out).run();
+  });
+}
+
+/// Back-propagation through time. Consumes saved.slots (they become the gate gradients).
+/// Shapes    as in conv_problem.hpp
+/// Aliasing  gradients are added to what the targets hold; bit-equal at any thread count
+/// Cost      about twice the forward run
+template <class T>
+inline void conv_backward(const ConvInputs<T>& in, const ConvBackwardWeights<T>& weights,
+                          const AnyActivations& activations, const Saved<T>& saved,
+                          const OutputGradients<T>& gradients, const InputGradients<T>& out) {
+  with_activations<T, ConvLstm>(activations, [&](const auto& fn) {
+    using Loop = ConvBackward<T, std::decay_t<decltype(fn)>>;
+    Loop(in, weights, fn, saved, gradients).run(out.h0, out.c0);
+  });
+  ConvGradients<T>(in, saved, out).run(weights);
+}
+
+/// What a run of those sizes does and needs, in words, one sentence a line.
+template <class T>
+inline std::string describe_conv(const ConvInputs<T>& in, bool training) {
+  const Index pixels = in.pixels(), steps = in.dims.time, rows = in.rows();
+  const auto number = [](Index value) { return std::to_string(value); };
+  char flops[48];
+  std::snprintf(flops, sizeof(flops), "%.3g MFLOP", double(steps) * in.flops_of_step() / 1e6);
+  const int threads = plan_parts(in.flops_of_step(), (rows + 5) / 6);
+  const Index depth = in.input.depth() + in.state.depth();
+  std::string text = std::string("compiled kernel ") + ConvLstm::kName + ": " +
+                     number(in.dims.batch) + " samples, " + number(steps) + " steps, " +
+                     number(pixels) + " pixels, " + number(in.filters) + " filters; " + flops;
+  text += "\nboth convolutions of a step are one product of depth " + number(depth) + ", " +
+          number(detail::rows_at_once<T>(depth)) + " patches at a time, " + number(threads) +
+          (threads == 1 ? " thread" : " threads, the pixels of each step split between them");
+  text += "\npacked weights " + detail::bytes_text(std::size_t(depth * in.slots()) * sizeof(T));
+  if (training) {
+    const Index kept = rows * steps * (in.slots() + in.padded());
+    text += "; kept for the backward pass: " + detail::bytes_text(std::size_t(kept) * sizeof(T)) +
+            " of gates and cell states";
+  }
+  return text;
+}
+
+}  // namespace elman::bptt

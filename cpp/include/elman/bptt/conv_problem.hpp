@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/bptt/conv_problem.hpp: what one run of a convolutional recurrent layer reads and writes.
+#pragma once
+
+#include "elman/bptt/problem.hpp"
+#include "elman/bptt/weights.hpp"
+#include "elman/cells/conv_lstm.hpp"
+#include "elman/core/threads.hpp"
+#include "elman/core/workspace.hpp"
+#include "elman/layers/window.hpp"
+
+namespace elman::bptt {
+
+/// The structures of problem.hpp with images for features and units: dims.features is inputs() C of
+/// the input's window, dims.units is P F with P pixels of the state. A row is one pixel of one
+/// sample, n P + p; each row has the sums of F filters, padded to Fp.
+/// Shapes    x [N,T,inputs,C]  h0, c0, h_last, c_last [N,P,F]  out, saved.h [N,T,P,F]
+///           saved.slots [N,T,P,4,Fp] by input time  saved.c [N,T,P,Fp] by processing step
+///           input_dropout [1 or 4, N, inputs C]  recurrent_dropout [1 or 4, N, P F]
+template <class T>
+struct ConvInputs : Inputs<T> {
+  Window input;  // over x
+  Window state;  // over h: 'same', unit strides
+  Index filters = 0;
+
+  Index pixels() const { return state.outputs(); }
+  Index rows() const { return this->dims.batch * pixels(); }
+  Index padded() const { return simd::padded<T>(filters); }
+  Index slots() const { return ConvLstm::kSlots * padded(); }
+  double flops_of_step() const {
+    return 2.0 * double(rows()) * 4.0 * double(filters) * double(input.depth() + state.depth());
+  }
+};
+
+/// The window of the recurrent convolution over the outputs of `input`.
+inline Window state_window(const Window& input, Index filters) {
+  Window state;
+  state.channels = filters;
+  for (std::size_t k = 0; k < 3; ++k) {
+    state.axes[k] = window_axis(input.axes[k].out, input.axes[k].taps, 1, 1, Padding::same);
+  }
+  return state;
+}
+
+/// The weights of the reverse loop: input images from dz, and dh from the dz of the step after.
+template <class T>
+struct ConvBackwardWeights {
+  BackwardWeights<T, ConvLstm> input;
+  // [F blocks][taps reversed, gates, Fp][W]; with a mask per gate [F blocks][gates, taps, Fp][W]
+  AlignedBuffer<T> state;
+  bool per_gate = false;
+
+  void pack(const ConvInputs<T>& in, const KerasWeights<T>& w, bool with_x) {
+    constexpr int kG = ConvLstm::kGates;
+    constexpr Index kW = simd::kWidth<T>;
+    const Index f = in.filters, hp = in.padded(), taps = in.state.taps(), depth = taps * kG * hp;
+    if (with_x) input.pack(in.input.depth(), f, w, true, false);
+    per_gate = in.recurrent_dropout.per_gate();
+    const Index size = kernels::packed_size<T>(depth, f, 1);
+    state.ensure(size);
+    if (hp != f) std::fill_n(state.data(), size, T(0));
+    for (Index tap = 0; tap < taps; ++tap) {
+      const T* from = w.recurrent_kernel + (taps - 1 - tap) * f * kG * f;
+      for (Index g = 0; g < kG; ++g) {
+        const Index at = per_gate ? g * taps + tap : tap * kG + g;
+        kernels::pack_transposed(from + g * f, kG * f, f, f, state.data() + at * hp * kW, depth);
+      }
+    }
+  }
+};
+
+namespace detail {
+
+// Rows whose patches are made and multiplied together: 160 KiB of them stay in L2 beside the
+// weights of a block, and 96 rows are enough to read these once for many tiles.
+inline constexpr Index kMostRows = 96, kPatchBytes = 160 * 1024;
+
+template <class T>
+inline Index rows_at_once(Index depth) {
+  const Index fit = kPatchBytes / std::max<Index>(depth * Index(sizeof(T)), 1);
+  return std::clamp<Index>(fit / 6 * 6, 6, kMostRows);
+}
+
+/// f(first, last) over the rows of one step, shared out to the threads in whole tiles.
+template <class F>
+inline void over_rows(double flops, Index rows, F&& f) {
+  parallel_for(flops, (rows + 5) / 6,
+               [&](Index begin, Index end) { f(begin * 6, std::min(rows, end * 6)); });
+}
+
+/// Images and, optionally, what multiplies them, each with the distance from one to the next.
+template <class T>
+struct Images {
+  const T* data = nullptr;
+  Index stride = 0;
+  const T* factor = nullptr;
+  Index factor_stride = 0;
+};
+
+/// Patches of the rows [first, last), [last - first, depth]; `scratch` is as large.
+template <class T>
+inline void load_patches(const Window& window, const Images<T>& images, Index first, Index last,
+                         T* patches, T* scratch) {
+  const Index depth = window.depth();
+  gather_patches(window, images.data, images.stride, first, last, patches, depth);
+  if (images.factor == nullptr) return;
+  gather_patches(window, images.factor, images.factor_stride, first, last, scratch, depth);
+  for (Index i = 0; i < (last - first) * depth; ++i) patches[i] *= scratch[i];
+}
+
+/// Sample and pixel of consecutive rows; a division per row and block would show.
+struct Place {
+  Index n = 0, pixel = 0;
+};
+inline void locate_rows(Index first, Index last, Index pixels, Place* places) {
+  Place at{first / pixels, first % pixels};
+  for (Index r = first; r < last; ++r, ++places) {
+    *places = at;
+    if (++at.pixel == pixels) at = {at.n + 1, 0};
+  }
+}
+
+}  // namespace detail
+
+}  // namespace elman::bptt

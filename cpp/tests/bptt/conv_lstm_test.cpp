@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// conv_lstm_test.cpp: the layer on images against loops over its equations, from C++.
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "autograd/numeric.hpp"
+#include "elman/autograd/fused_conv_lstm.hpp"
+
+namespace {
+
+using namespace elman;
+using numeric::at;
+using numeric::draw;
+
+constexpr Index kN = 2, kT = 3, kRows = 4, kColumns = 5, kC = 2, kF = 3, kTaps = 2;
+
+struct Layer {
+  std::unique_ptr<FusedCell> cell =
+      make_conv_lstm(kF, {{kTaps, kTaps}, {1, 1}, {1, 1}, Padding::same}, "tanh", "sigmoid");
+  Tensor x = draw({kN, kT, kRows, kColumns, kC}, 1);
+  Variable kernel{draw({kTaps, kTaps, kC, 4 * kF}, 2)};
+  Variable recurrent{draw({kTaps, kTaps, kF, 4 * kF}, 3)};
+  Variable bias{draw({4 * kF}, 4)};
+
+  RecurrentInputs inputs() const {
+    RecurrentInputs in;
+    in.x = x;
+    in.kernel = kernel.value();
+    in.recurrent_kernel = recurrent.value();
+    in.bias = bias.value();
+    in.return_sequences = true;
+    return in;
+  }
+};
+
+// One gate's sum at a pixel; an even window of 'same' padding has its extra tap behind.
+double convolve(const Tensor& images, Index first, Index channels, const Tensor& kernel, Index row,
+                Index column, Index output) {
+  double sum = 0;
+  for (Index i = 0; i < kTaps && row + i < kRows; ++i) {
+    for (Index j = 0; j < kTaps && column + j < kColumns; ++j) {
+      for (Index c = 0; c < channels; ++c) {
+        const Index pixel = (row + i) * kColumns + column + j;
+        sum += at(images, first + pixel * channels + c) *
+               at(kernel, ((i * kTaps + j) * channels + c) * 4 * kF + output);
+      }
+    }
+  }
+  return sum;
+}
+
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+std::vector<double> by_loops(const Layer& layer) {
+  constexpr Index kImage = kRows * kColumns * kF;
+  std::vector<double> out;
+  for (Index n = 0; n < kN; ++n) {
+    Tensor h = Tensor::zeros({kImage}, DType::float64), c = Tensor::zeros({kImage}, DType::float64);
+    for (Index t = 0; t < kT; ++t) {
+      Tensor next({kImage}, DType::float64);
+      for (Index i = 0; i < kImage; ++i) {
+        const Index f = i % kF, row = i / kF / kColumns, column = i / kF % kColumns;
+        std::array<double, 4> z;
+        for (Index g = 0; g < 4; ++g) {
+          const Index output = g * kF + f, image = (n * kT + t) * kRows * kColumns * kC;
+          z[static_cast<std::size_t>(g)] =
+              at(layer.bias, output) +
+              convolve(layer.x, image, kC, layer.kernel, row, column, output) +
+              convolve(h, 0, kF, layer.recurrent, row, column, output);
+        }
+        double& cell = c.mutable_data<double>()[i];
+        cell = sigmoid(z[1]) * cell + sigmoid(z[0]) * std::tanh(z[2]);
+        next.mutable_data<double>()[i] = sigmoid(z[3]) * std::tanh(cell);
+      }
+      h = next;
+      for (Index i = 0; i < kImage; ++i) out.push_back(at(h, i));
+    }
+  }
+  return out;
+}
+
+TEST(outputs_are_those_of_the_equations) {
+  const Layer layer;
+  const Tensor output = layer.cell->forward(layer.inputs())[0];
+  numeric::expect("conv_lstm", output, {kN, kT, kRows, kColumns, kF}, by_loops(layer));
+}
+
+TEST(gradients_are_central_differences) {
+  const Layer layer;
+  const Shape state{kN, kRows, kColumns, kF};
+  const auto run = [&](const std::vector<Tensor>& given) {
+    RecurrentInputs in = layer.inputs();
+    in.x = given[0];
+    in.kernel = given[1];
+    in.recurrent_kernel = given[2];
+    in.bias = given[3];
+    in.initial_state = {given[4], given[5]};
+    return layer.cell->forward(in)[0];
+  };
+  numeric::gradients("conv_lstm", run,
+                     {layer.x, layer.kernel.copy(), layer.recurrent.copy(), layer.bias.copy(),
+                      draw(state, 5), draw(state, 6)});
+}
+
+TEST(a_window_that_does_not_fit_is_refused) {
+  const auto cell = make_conv_lstm(kF, {{6, 6}, {1, 1}, {1, 1}, Padding::valid}, "tanh", "sigmoid");
+  CHECK_THROWS(cell->explain({2, 3, 4, 5, 1}, DType::float32, false), std::invalid_argument,
+               "does not fit");
+  CHECK_THROWS(make_conv_lstm(kF, {{3}, {1, 1}, {1}, Padding::same}, "tanh", "sigmoid"),
+               std::invalid_argument, "equally many");
+}
+
+}  // namespace
