@@ -53,7 +53,7 @@ def test_the_example_runs_and_reports_what_it_finds(tmp_path, capsys):
     small += ["--output-dir", str(tmp_path)]
     assert next_frame.main(small if HAS_MATPLOTLIB else [*small, "--no-plot"]) == 1
     text = capsys.readouterr().out
-    assert "conv_lstm2d (ConvLSTM2D)" in text
+    assert "(ConvLSTM2D)" in text
     assert "  NOT" in text
     assert "32 sequences to learn from, 200 of held-out images" in text
     if HAS_MATPLOTLIB:

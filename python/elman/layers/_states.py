@@ -82,10 +82,8 @@ class CarriedStates(Layer):
                 "layer first"
             )
         if None in state_shapes(self.cell)[0]:
-            where = f"{type(self).__name__}.{method}"
-            raise ValueError(
-                f"[{where}] the sizes of the images are not known yet; build the layer"
-            )
+            shape = state_shapes(self.cell)[0]
+            self._fail("images", "known sizes", shape, "build the layer first", method)
         if states is None:
             self._carried, self._batch_fixed = self._zeros(batch), False
             return

@@ -129,10 +129,9 @@ class RNN(TakesStates, CarriedStates):
         shape = _first(input_shape)
         self._check_rank(shape)
         form = getattr(self.cell, "_step_form", None)
-        if any(size is None for size in shape[2:]):
-            hint = "the sizes after the time axis have to be known"
-            known = "F" if form is None else "size of the images"
-            self._fail("x", f"(N, T, {form or 'F'}) with a known {known}", shape, hint)
+        if None in shape[2:]:
+            expected = f"(N, T, {form or 'F'}) with known sizes after the time axis"
+            self._fail("x", expected, shape, "give the input a shape")
         self._check_static(shape)
         cell = self.cell
         if hasattr(cell, "build") and not getattr(cell, "built", False):
@@ -169,9 +168,9 @@ class RNN(TakesStates, CarriedStates):
         if len(shape) != self._rank:
             self._check_rank(shape)
             self._fail("x", f"{self._rank} axes", shape, "as when the layer was built")
-        if self._step is not None and tuple(shape[2:]) != self._step:
-            hint = "the sizes of the images are those that the layer was built for"
-            self._fail("x", "(N, T, " + ", ".join(map(str, self._step)) + ")", shape, hint)
+        if self._step not in (None, tuple(shape[2:])):
+            form = ", ".join(map(str, self._step))
+            self._fail("x", f"(N, T, {form})", shape, "as when the layer was built")
         if shape[-1] != self._features:
             hint = "the last axis is the feature axis"
             self._fail("x", f"(N, T, {self._features})", shape, hint)
