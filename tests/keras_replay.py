@@ -25,12 +25,16 @@ def make_layer(spec):
     return getattr(elman.layers, spec["class"])(**config)
 
 
-def run_layers(case, arrays):
-    """(outputs, gradients by name) of the case through elman's layers."""
+def run_layers(case, arrays, **given):
+    """(outputs, gradients by name) of the case through elman's layers.
+
+    `given` are further arguments of the first layer's call.
+    """
     layers = [make_layer(spec) for spec in case.layers]
     variables = {"x": elman.Variable(arrays["x"])} if "gx" in arrays else {}
     variables |= {f"s{k}": elman.Variable(s) for k, s in enumerate(case.all("s", case.states))}
     first = {"mask": arrays["mask"]} if "mask" in arrays else {}
+    first |= given
     if case.states:
         first["initial_state"] = [variables[f"s{k}"] for k in range(case.states)]
     x = variables.get("x", arrays["x"])
