@@ -28,15 +28,17 @@ def make_layer(spec, **more):
     return getattr(elman.layers, spec["class"])(**config)
 
 
-def run_layers(case, arrays, dtype="float32"):
+def run_layers(case, arrays, dtype="float32", **given):
     """(outputs, gradients by name) of the case through elman's layers.
 
-    The weights afterwards go under their names "w0", ... with "after " in front.
+    `given` are further arguments of the first layer's call. The weights afterwards go under their
+    names "w0", ... with "after " in front.
     """
     layers = [make_layer(spec, dtype=dtype) for spec in case.layers]
     variables = {"x": elman.Variable(arrays["x"])} if "gx" in arrays else {}
     variables |= {f"s{k}": elman.Variable(arrays[f"s{k}"]) for k in range(case.states)}
     first = {"mask": arrays["mask"]} if "mask" in arrays else {}
+    first |= given
     if case.states:
         first["initial_state"] = [variables[f"s{k}"] for k in range(case.states)]
     x = variables.get("x", arrays["x"])

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -148,3 +152,73 @@ def test_stateful_stack():
 def test_get_initial_state():
     for states in (LSTM(3).get_initial_state(4), LSTM(3).get_initial_state(np.zeros((4, 2, 1)))):
         assert [tuple(s.shape) for s in states] == [(4, 3), (4, 3)]
+
+
+@pytest.mark.parametrize("cls", RECURRENT)
+def test_a_state_is_a_value(cls):
+    """What was returned or read before does not change under a later call, nor under a reset."""
+    layer = cls(3, stateful=True, return_state=True)
+    x = F((2, 5, 4), 2).astype(np.float32)
+    returned = layer(x)[1:]
+    read = layer.states
+    kept = [np.array(state) for state in returned]
+    for state, value in zip(read, kept, strict=True):
+        np.testing.assert_array_equal(state, value)
+    given = [np.array(state) for state in kept]
+    layer(x)
+    layer.reset_states()
+    layer.states = given
+    for array in given:
+        array[:] = 7  # the layer has its own copy
+    for states in (returned, read, layer.states):
+        for state, value in zip(states, kept, strict=True):
+            np.testing.assert_array_equal(state, value)
+
+
+@pytest.mark.parametrize("cls", RECURRENT)
+def test_copies_go_on_from_the_same_state(cls):
+    layer = cls(3, stateful=True)
+    x = F((2, 5, 4), 2).astype(np.float32)
+    layer(x)
+    others = [copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))]
+    expected = np.asarray(layer(x))
+    for other in others:
+        np.testing.assert_array_equal(other(x), expected)
+        other(x)
+    after = np.asarray(layer(x))
+    others[0].reset_states()
+    assert (np.asarray(layer(x)) != after).any(), "the original went on by itself"
+
+
+@pytest.mark.parametrize("cls", RECURRENT)
+def test_a_layer_serves_many_threads(cls):
+    """One built layer, called with masks, lengths, resets and states from several threads."""
+    layer = cls(37, return_sequences=True, return_state=True, return_state_sequences=True)
+    rng = np.random.default_rng(0)
+    problems = []
+    for _ in range(16):
+        n, t = rng.integers(1, 9), rng.integers(1, 40)
+        given = {"reset_mask": rng.random((n, t)) < 0.1}
+        if rng.random() < 0.5:
+            given["lengths"] = rng.integers(0, t + 1, n)
+        else:
+            given["mask"] = rng.random((n, t)) < 0.7
+        count = 2 if cls is LSTM else 1
+        given["initial_state"] = [rng.random((n, 37)).astype("float32") for _ in range(count)]
+        problems.append((rng.random((n, t, 5)).astype("float32"), given))
+    layer(problems[0][0])
+
+    def solve(problem):
+        x, given = problem
+        variable = elman.Variable(x)
+        with elman.GradientTape() as tape:
+            outputs = layer(variable, **given)
+            total = sum(elman.backend.sum(out) for out in outputs)
+        return [np.asarray(out) for out in [*outputs, tape.gradient(total, variable)]]
+
+    expected = list(map(solve, problems))
+    with ThreadPoolExecutor(4) as pool:
+        for found in (list(pool.map(solve, problems)) for _ in range(3)):
+            for got, want in zip(found, expected, strict=True):
+                for a, b in zip(got, want, strict=True):
+                    np.testing.assert_array_equal(a, b)

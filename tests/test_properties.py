@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -63,11 +63,12 @@ class Stack:
     states: bool
     given_states: bool
     x: np.ndarray
-    mask: np.ndarray | None
+    steps: dict[str, np.ndarray]  # mask or lengths, and reset_mask; or some of them
+    every: bool  # the states of all steps, of the last layer
     seed: int
 
     def __repr__(self) -> str:
-        return f"Stack({self.specs}, x {self.x.shape}, mask {self.mask}, seed {self.seed})"
+        return f"Stack({self.specs}, x {self.x.shape}, {self.steps}, seed {self.seed})"
 
     def options(self, k: int) -> dict:
         """Every layer but the last must return its sequence."""
@@ -75,6 +76,7 @@ class Stack:
         flags = {
             "return_sequences": self.sequences if last else True,
             "return_state": last and self.states,
+            "return_state_sequences": last and self.every,
         }
         return {**self.specs[k].options, **flags}
 
@@ -91,14 +93,23 @@ def stacks(draw, activations):
     n, t, f = (draw(st.integers(1, top)) for top in (6, 9, 5))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     rows = st.lists(st.booleans(), min_size=t, max_size=t)
-    mask = draw(st.none() | st.lists(rows, min_size=n, max_size=n))
+    grids = st.lists(rows, min_size=n, max_size=n).map(lambda grid: np.array(grid, bool))
+    lengths = st.lists(st.integers(0, t), min_size=n, max_size=n).map(np.array)
+    steps = {
+        name: draw(values)
+        for name, values in (("mask", grids), ("lengths", lengths), ("reset_mask", grids))
+        if draw(st.booleans())
+    }
+    if "lengths" in steps:
+        steps.pop("mask", None)
     return Stack(
         draw(st.lists(specs(activations), min_size=1, max_size=3)),
         draw(st.booleans()),
         draw(st.booleans()),
         draw(st.booleans()),
         rng.uniform(-1, 1, (n, t, f)),
-        None if mask is None else np.array(mask, bool),
+        steps,
+        draw(st.booleans()),
         draw(st.integers(0, 2**31)),
     )
 
@@ -120,25 +131,31 @@ def build(stack: Stack, dtype: str) -> list:
 def call(stack: Stack, layers: list, x) -> list:
     value = x
     for k, layer in enumerate(layers):
-        # the mask reaches the later layers by itself
-        first = {"mask": stack.mask, "initial_state": stack.initial_state()} if k == 0 else {}
+        # the mask reaches the later layers by itself, resets do not
+        first = {**stack.steps, "initial_state": stack.initial_state()} if k == 0 else {}
         value = layer(value, **first)
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def reference(stack: Stack, weights: list[list[np.ndarray]], x: np.ndarray) -> list[np.ndarray]:
-    value, states = x, []
+    value, states, mask = x, [], stack.steps.get("mask")
+    if "lengths" in stack.steps:
+        mask = np.arange(x.shape[-2]) < stack.steps["lengths"][:, None]
     for k, spec in enumerate(stack.specs):
         value, states = recurrent(
             spec.cell(weights[k]),
             value,
             initial_state=stack.initial_state() if k == 0 else None,
-            mask=stack.mask,
+            mask=mask,
+            reset_mask=stack.steps.get("reset_mask") if k == 0 else None,
+            state_sequences=True,
             go_backwards=spec.options["go_backwards"],
             zero_output_for_mask=spec.options["zero_output_for_mask"],
         )
     output = value if stack.sequences else value[..., -1, :]
-    return [output, *states] if stack.states else [output]
+    count = len(states) // 2
+    last, every = states[:count], states[count:]
+    return [output, *(last if stack.states else []), *(every if stack.every else [])]
 
 
 def weights_of(layers) -> list[list[np.ndarray]]:
@@ -202,9 +219,8 @@ def stacked(stack: Stack):
     for spec in stack.specs:
         own = {k: v for k, v in spec.options.items() if k not in (*shared, "unroll")}
         cells.append(getattr(elman.layers, spec.name + "Cell")(spec.units, **own, dtype="float64"))
-    layer = elman.layers.RNN(
-        cells, return_sequences=True, return_state=True, dtype="float64", **flags
-    )
+    wanted = {"return_sequences": True, "return_state": True, "return_state_sequences": True}
+    layer = elman.layers.RNN(cells, dtype="float64", **wanted, **flags)
     layer(stack.x)
     rng = np.random.default_rng(stack.seed)
     weights = [rng.uniform(-1, 1, w.shape) / np.sqrt(w.shape[0] + 1) for w in layer.get_weights()]
@@ -225,8 +241,9 @@ def test_stacked_cells(stack):
     sizes = [spec.units for spec in stack.specs for _ in range(STATES[spec.kind])]
     states = [rng.uniform(-1, 1, (len(stack.x), size)) for size in sizes]
     states = states if stack.given_states else None
-    got = layer(stack.x, mask=stack.mask, initial_state=states)
-    sequence, final = recurrent(cells, stack.x, initial_state=states, mask=stack.mask, **flags)
+    got = layer(stack.x, initial_state=states, **stack.steps)
+    options = {**flags, **stack.steps, "state_sequences": True}
+    sequence, final = recurrent(cells, stack.x, initial_state=states, **options)
     for actual, expected in zip(got, [sequence, *final], strict=True):
         scale = float(np.abs(expected).max(initial=0.0))
         allowed = tolerance("float64", 20 * len(cells), stack.x.shape[1], scale) * len(cells)
@@ -237,8 +254,8 @@ def test_stacked_cells(stack):
 @given(stacks(BOUNDED))
 def test_a_sequential_model_is_its_layers(stack):
     """Layers called one by one, and the same layers in a model."""
-    if stack.states or stack.given_states or stack.mask is not None:
-        stack = Stack(stack.specs, stack.sequences, False, False, stack.x, None, stack.seed)
+    plain = {"states": False, "given_states": False, "steps": {}, "every": False}
+    stack = replace(stack, **plain)
     layers = build(stack, "float64")
     expected = np.asarray(call(stack, layers, stack.x)[0])
     np.testing.assert_array_equal(elman.Sequential(layers)(stack.x), expected)

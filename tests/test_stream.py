@@ -101,6 +101,26 @@ def test_states_are_those_of_the_layer(name, n):
 
 
 @pytest.mark.parametrize("name", CELLS)
+def test_some_rows_start_anew(name):
+    """What a reset mask is over a sequence; the other rows go on."""
+    layer, x = built(name), data(3)
+    resets = np.random.default_rng(5).random((3, T)) < 0.4
+    whole = layer(x, reset_mask=resets).numpy()
+    stream = layer.stream(3)
+    for t in range(T):
+        stream.reset(resets[:, t])
+        np.testing.assert_array_equal(stream.step(x[:, t].copy()), whole[:, t])
+    stream.reset([True, False, True])
+    kept = stream.states
+    assert all(not state[[0, 2]].any() and state[1].all() for state in kept)
+    for wrong in ([True, False], np.array([1, 0, 1]), [[True], [False], [True]]):
+        with fails("[Stream.reset] rows: expected (3,) bool, got"):
+            stream.reset(wrong)
+    for before, after in zip(kept, stream.states, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("name", CELLS)
 def test_new_weights_count_from_the_next_step(name):
     layer, x = built(name), data(1)
     stream = layer.stream()

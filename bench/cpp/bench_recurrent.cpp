@@ -111,7 +111,7 @@ class Layer {
   }
   void make_training_memory() {
     const Dims& d = dims_;
-    slots_ = Buffer(elman::bptt::slots_size<float, Cell>(d));
+    slots_ = Buffer(elman::bptt::slots_size<float, Cell>(inputs()));
     cells_ = Buffer(d.batch * d.time * elman::simd::padded<float>(d.units));
     d_kernel_ = Buffer(d.features * kG * d.units);
     d_recurrent_kernel_ = Buffer(d.units * kG * d.units);

@@ -31,7 +31,8 @@ void bind_stream(nb::module_& m) {
       .def("step", &Stream::step, nb::arg("x").none(), nb::arg("out") = nb::none(),
            "The outputs of one time step, a new array or `out`. Shapes: x (N, F) -> (N, H), and "
            "with N = 1 also (F,) -> (H,), where x may be a list of numbers.")
-      .def("reset", &Stream::reset, "Back to zero states.")
+      .def("reset", &Stream::reset, nb::arg("rows") = nb::none(),
+           "Back to zero states: all rows, or those where rows, bool (N,), is true.")
       .def_prop_rw("states", &Stream::states, &Stream::set_states,
                    "Copies of all states, layer after layer (an LSTM has h, c), each (N, H).")
       .def_prop_ro("batch_size", &Stream::rows)

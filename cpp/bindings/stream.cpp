@@ -253,8 +253,23 @@ nb::object Stream::step(nb::handle x, nb::handle out) {
 
 // -- states ---------------------------------------------------------------------------------------
 
-void Stream::reset() {
-  for (const auto& stage : stages_) stage->reset();
+void Stream::reset(nb::handle rows) {
+  if (rows.is_none()) {
+    for (const auto& stage : stages_) stage->reset();
+    return;
+  }
+  const Tensor chosen = as_tensor(rows, "Stream.reset", "rows");
+  if (chosen.dtype() != DType::bool_ || !(chosen.shape() == Shape{rows_})) {
+    fail("Stream.reset", "rows: expected " + Shape{rows_}.text() + " bool, " +
+                             found_text(chosen.shape(), dtype_name(chosen.dtype())) +
+                             "; true for the rows that start anew");
+  }
+  const bool* values = chosen.data<bool>();
+  for (const auto& stage : stages_) {
+    for (Index r = 0; r < rows_; ++r) {
+      if (values[r]) stage->reset(r);
+    }
+  }
 }
 
 nb::list Stream::states() const {

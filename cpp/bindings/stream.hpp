@@ -29,7 +29,8 @@ class Stream {
   void add_activation(const std::string& activation);
 
   nb::object step(nb::handle x, nb::handle out);
-  void reset();
+  /// All rows, or those where `rows` [N] is true.
+  void reset(nb::handle rows);
   [[nodiscard]] nb::list states() const;
   void set_states(nb::handle states);
 

@@ -628,8 +628,10 @@ class Stream:
         The outputs of one time step, a new array or `out`. Shapes: x (N, F) -> (N, H), and with N = 1 also (F,) -> (H,), where x may be a list of numbers.
         """
 
-    def reset(self) -> None:
-        """Back to zero states."""
+    def reset(self, rows: object | None = None) -> None:
+        """
+        Back to zero states: all rows, or those where rows, bool (N,), is true.
+        """
 
     @property
     def states(self) -> list:

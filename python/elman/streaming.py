@@ -12,9 +12,10 @@ True
 
 A stream holds the states and the packed weights. `step(x)` takes the features of one time step, as
 array [N, F], or [F] where N is 1, and returns the outputs as an array [N, H] or [H]; with
-`step(x, out)` it writes them into an array that is there already. `reset()` starts anew, `states`
-(settable) are copies of the states, [N, H] each, layer after layer, h before c. Weights that change
-later (training, `set_weights`) count from the next step on; other changes to a layer do not.
+`step(x, out)` it writes them into an array that is there already. `reset()` starts anew,
+`reset(rows)` does so where a bool array [N] is True; `states` (settable) are copies of the states,
+[N, H] each, layer after layer, h before c. Weights that change later (training, `set_weights`)
+count from the next step on; other changes to a layer do not.
 """
 
 from __future__ import annotations

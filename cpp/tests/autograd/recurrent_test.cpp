@@ -124,9 +124,21 @@ TEST(errors_name_the_argument) {
 
 TEST(the_plan_in_words) {
   const auto cell = make_fused_cell("lstm", 128);
-  const std::string text = cell->explain({32, 100, 64}, DType::float32, true);
-  CHECK(text.find("compiled kernel lstm: 32 rows, 100 steps") != std::string::npos);
-  CHECK(text.find("kept for the backward pass: 8000 KiB") != std::string::npos);
+  bptt::CallForm form;
+  const auto says = [&](const char* what) {
+    const std::string text = cell->explain({32, 100, 64}, DType::float32, form);
+    return text.find(what) != std::string::npos;
+  };
+  CHECK(says("compiled kernel lstm: 32 rows, 100 steps"));
+  CHECK(!says("kept for the backward pass"));
+  form.training = true;
+  CHECK(says("kept for the backward pass: 9600 KiB"));  // 8000 and h of every step
+  form.return_sequences = true;
+  CHECK(says("kept for the backward pass: 8000 KiB"));
+  form.scheduled = true;
+  form.used_steps = 1600;
+  CHECK(says("1600 of 3200 steps are computed"));
+  CHECK(says("kept for the backward pass: 4000 KiB"));
 }
 
 }  // namespace

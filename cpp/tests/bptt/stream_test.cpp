@@ -79,8 +79,8 @@ struct Layer {
   bptt::Stream<T, Cell> stream() const { return {f, h, weights(), fn, n}; }
 
   /// Outputs [N,T,H], then the last states.
-  std::vector<T> whole(const T* h0, const T* c0, std::vector<T>& h_last,
-                       std::vector<T>& c_last) const {
+  std::vector<T> whole(const T* h0, const T* c0, std::vector<T>& h_last, std::vector<T>& c_last,
+                       const std::uint8_t* reset = nullptr) const {
     bptt::ForwardWeights<T, Cell> packed;
     packed.pack(f, h, weights());
     bptt::Inputs<T> in;
@@ -88,6 +88,8 @@ struct Layer {
     in.x = {x.data(), kTime * f, f};
     in.h0 = h0;
     in.c0 = c0;
+    in.reset = reset;
+    in.resets_to_zeros = true;
     std::vector<T> out(std::size_t(n * kTime * h), T(0));
     h_last.assign(std::size_t(n * h), T(0));
     c_last = h_last;
@@ -161,6 +163,17 @@ void compare(const Layer<T, Cell>& layer) {
   if constexpr (Cell::kStates == 2) stream.set_c(c0.data());
   CHECK_EQ(layer.run(stream, out), 0);
   CHECK(same(out, continued));
+
+  // The last row starts anew, the others go on.
+  std::vector<std::uint8_t> reset(std::size_t(layer.n * layer.kTime), 0);
+  reset[std::size_t((layer.n - 1) * layer.kTime)] = 1;
+  const std::vector<T> partly = layer.whole(h0.data(), Cell::kStates == 2 ? c0.data() : nullptr,
+                                            h_last, c_last, reset.data());
+  stream.set_h(h0.data());
+  if constexpr (Cell::kStates == 2) stream.set_c(c0.data());
+  stream.reset(layer.n - 1);
+  CHECK_EQ(layer.run(stream, out), 0);
+  CHECK(same(out, partly));
 }
 
 template <class T>

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from elman._backend import core
 from elman._tensors import is_array
 from elman.layers._loop import checked_states, flatten
@@ -87,5 +89,7 @@ class CarriedStates(Layer):
         if states is None:
             self._carried, self._batch_fixed = self._zeros(batch), False
             return
-        self._carried = self._checked(states, batch, method, "states")
+        checked = self._checked(states, batch, method, "states")
+        # A tensor of an array shares its memory, which the caller may write to later.
+        self._carried = [core.Tensor(np.array(state)) for state in checked]
         self._batch_fixed = True

@@ -106,6 +106,8 @@ class GRU(Recurrent, cell=GRUCell):
     [output, h [N, H]]. Weights kernel [F, 3H], recurrent_kernel [H, 3H] with gates [z | r | h],
     bias [3H], with reset_after [2, 3H].
 
+    Calls also take mask, lengths, reset_mask and initial_state, as described at `RNN`.
+
     Errors: ValueError for an input that is not [N, T, F] with the F that the layer was built for.
 
     Source: arXiv 1406.1078, v3 and (reset_after) v1; Keras `GRU`.

@@ -91,6 +91,8 @@ class LSTM(Recurrent, cell=LSTMCell):
     [output, h [N, H], c [N, H]]. Weights kernel [F, 4H], recurrent_kernel [H, 4H], bias [4H] with
     gates [i | f | c | o].
 
+    Calls also take mask, lengths, reset_mask and initial_state, as described at `RNN`.
+
     Errors: ValueError for an input that is not [N, T, F] with the F that the layer was built for.
 
     Source: Hochreiter and Schmidhuber 1997 with the forget gate of Gers 2000; Keras `LSTM`.

@@ -65,6 +65,8 @@ class SimpleRNN(Recurrent, cell=SimpleRNNCell):
     Shapes: x [N, T, F] -> [N, H], or [N, T, H] with return_sequences; with return_state a list
     [output, h [N, H]]. Weights kernel [F, H], recurrent_kernel [H, H], bias [H].
 
+    Calls also take mask, lengths, reset_mask and initial_state, as described at `RNN`.
+
     Errors: ValueError for an input that is not [N, T, F] with the F that the layer was built for.
 
     Source: J. L. Elman, Finding structure in time, 1990; Keras `SimpleRNN`.

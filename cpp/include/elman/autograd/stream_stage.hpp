@@ -28,6 +28,7 @@ class StreamStage {
   /// Takes over weights that have changed since the last step. Errors: std::bad_alloc
   virtual void refresh() {}
   virtual void reset() noexcept {}
+  virtual void reset(Index) noexcept {}  // one row
   [[nodiscard]] virtual int states() const { return 0; }
   virtual void read_state(int /*index*/, void* /*to*/) const {}
   virtual void write_state(int /*index*/, const void* /*from*/) {}
@@ -75,6 +76,7 @@ class RecurrentStage final : public StreamStage {
     if (weights_.versions() != versions_) pack();
   }
   void reset() noexcept override { stream_.reset(); }
+  void reset(Index row) noexcept override { stream_.reset(row); }
   [[nodiscard]] int states() const override { return Cell::kStates; }
   void read_state(int index, void* to) const override {
     for (Index r = 0; r < stream_.rows(); ++r) {

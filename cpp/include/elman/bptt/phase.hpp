@@ -32,15 +32,16 @@ struct StepProduct {
 
 namespace detail {
 
-// One operand per gate (dropout masks of their own): the same packed weights, read one gate at a
-// time, so the flops and bytes stay those of the shared mask.
+// Adds one side to the sums of rows x blocks, gate by gate in tiles of one slot: each gate may have
+// an operand of its own (dropout masks). The packed weights are the same ones, so flops and bytes
+// stay those of the shared operand.
 template <class T, class Gates>
-inline void add_per_gate(const Side<T>& side, int first_slot, Index row, int rows, Index block,
-                         int blocks, T* sums) {
+inline void add_gate_by_gate(const Side<T>& side, int first_slot, Index row, Index rows,
+                             Index block, int blocks, T* sums) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots, kG = Gates::kGates;
-  for (int g = 0; g < kG; ++g) {
-    for (int r = 0; r < rows;) {
+  for (int g = 0; g < kG && side.depth != 0; ++g) {
+    for (Index r = 0; r < rows;) {
       const int height = kernels::TileShape<1>::rows(rows - r);
       kernels::Tile<T> tile;
       T* out = sums + (r * blocks * kS + first_slot + g) * kW;
@@ -69,7 +70,7 @@ inline void add_per_gate(const Side<T>& side, int first_slot, Index row, int row
 template <class T, class Gates>
 inline void set_operand(const Side<T>& side, Index row, Index block, kernels::Operand<T>& out) {
   constexpr Index kW = simd::kWidth<T>;
-  if (side.depth == 0 || side.gate != 0) return;
+  if (side.depth == 0) return;
   out.a = side.a + row * side.row;
   out.row_stride = side.row;
   out.w_k = Gates::kGates * kW;
@@ -134,30 +135,40 @@ inline void tile_sums(const StepProduct<T>& p, Index row, int height, Index bloc
   tile.out_row = width * kS * kW;
   tile.out_block = kS * kW;
   tile.out_slot = kW;
-  const auto continue_from = [&](const T* from) {
-    tile.init = from;
+  if (init != nullptr) {
+    tile.init = init;
     tile.init_row = tile.out_row;
     tile.init_block = tile.out_block;
     tile.init_slot = tile.out_slot;
-  };
-  if (init != nullptr) {
-    continue_from(init);
   } else {
     if (p.init != nullptr) tile.init = p.init + row * p.init_row + block * kW;
     tile.init_row = p.init_row;
     tile.init_block = kW;
     tile.init_slot = p.init_slot;
   }
-  // x before h, whatever the operands' form: the order of a sum is part of its bits.
-  if (p.x.gate != 0) {
-    kernels::run_tile<T, Gates>(height, width, tile);  // sums = init
-    add_per_gate<T, Gates>(p.x, 0, row, height, block, width, sums);
-    continue_from(sums);
-  }
   set_operand<T, Gates>(p.x, row, block, tile.x);
   set_operand<T, Gates>(p.h, row, block, tile.h);
   kernels::run_tile<T, Gates>(height, width, tile);
-  if (p.h.gate != 0) add_per_gate<T, Gates>(p.h, Gates::kFirstH, row, height, block, width, sums);
+}
+
+/// The sums of some rows and blocks whose gates have operands of their own. x before h as in
+/// tile_sums: the order of a sum is part of its bits.
+template <class T, class Gates>
+inline void gate_sums(const StepProduct<T>& p, Index row, Index rows, Index block, int width,
+                      T* sums) {
+  constexpr Index kW = simd::kWidth<T>;
+  constexpr Index kS = Gates::kSlots;
+  T* to = sums;
+  for (Index r = row; r < row + rows; ++r) {
+    for (Index u = block; u < block + width; ++u) {
+      const T* init = p.init + r * p.init_row + u * kW;
+      for (Index s = 0; s < kS; ++s, to += kW) {
+        simd::store<T>(to, simd::load<T>(init + s * p.init_slot));
+      }
+    }
+  }
+  add_gate_by_gate<T, Gates>(p.x, 0, row, rows, block, width, sums);
+  add_gate_by_gate<T, Gates>(p.h, Gates::kFirstH, row, rows, block, width, sums);
 }
 
 /// What a loop without prefetching passes as `ahead`.
@@ -166,6 +177,31 @@ struct NothingAhead {
 };
 
 }  // namespace detail
+
+/// run_phase() where gates have operands of their own. A tile of all gates would have a single
+/// block and few rows, a fifth of the speed; here the sums of many rows are made gate by gate.
+template <class T, class Gates, class Epilogue>
+inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
+                             Epilogue&& epilogue) {
+  constexpr Index kW = simd::kWidth<T>;
+  constexpr Index kS = Gates::kSlots;
+  constexpr Index kMostRows = 48;  // their sums stay in L1
+  T* buffer = kernels::thread_scratch<T, 6>(std::min(rows, kMostRows) * 8 * kS * kW);
+  for (Index row = 0; row < rows; row += kMostRows) {
+    const Index height = std::min(rows - row, kMostRows);
+    for (Index block = blocks.begin; block < blocks.end;) {
+      const int width =
+          kernels::blocks_for<1>(kernels::TileShape<1>::rows(height), blocks.end - block);
+      detail::gate_sums<T, Gates>(p, row, height, block, width, buffer);
+      for (Index r = 0; r < height; ++r) {
+        for (Index u = 0; u < width; ++u) {
+          epilogue(row + r, block + u, buffer + (r * width + u) * kS * kW);
+        }
+      }
+      block += width;
+    }
+  }
+}
 
 /// Runs the product for rows [0, rows) and a range of blocks; epilogue(row, block, sums) gets the
 /// kSlots sums of W units each, still in L1. Blocks are the outer loop, so that a block's weights
@@ -176,9 +212,12 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
                       Ahead&& ahead = {}) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
+  if (p.x.gate != 0 || p.h.gate != 0) {
+    return run_gate_by_gate<T, Gates>(p, rows, blocks, epilogue);
+  }
   const int tallest = kernels::TileShape<kS>::rows(rows);
   const Index depth = p.x.depth + p.h.depth;
-  const bool cuts = p.x.gate == 0 && p.h.gate == 0 && rows > 2 * tallest;
+  const bool cuts = rows > 2 * tallest;
   alignas(64) T tile_buffer[48 * kW];
   for (Index left = blocks.end - blocks.begin; left > 0;) {
     const int width = kernels::blocks_for<kS>(tallest, left);

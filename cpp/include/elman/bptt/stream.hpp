@@ -73,6 +73,12 @@ class Stream {
     at_zero_ = true;
   }
 
+  /// One row back to zero states, the others go on.
+  void reset(Index row) noexcept {
+    std::fill_n(h_[now_].data() + row * hp_, hp_, T(0));
+    if (Cell::kStates == 2) std::fill_n(c_.data() + row * hp_, hp_, T(0));
+  }
+
   /// The state of one row: H values.
   [[nodiscard]] const T* h(Index row = 0) const noexcept { return h_[now_].data() + row * hp_; }
   [[nodiscard]] const T* c(Index row = 0) const noexcept
