@@ -105,8 +105,8 @@ TEST(gradients_are_central_differences) {
 
 TEST(a_window_that_does_not_fit_is_refused) {
   const auto cell = make_conv_lstm(kF, {{6, 6}, {1, 1}, {1, 1}, Padding::valid}, "tanh", "sigmoid");
-  CHECK_THROWS(cell->explain({2, 3, 4, 5, 1}, DType::float32, false), std::invalid_argument,
-               "does not fit");
+  CHECK_THROWS(cell->explain({2, 3, 4, 5, 1}, DType::float32, {.training = false}),
+               std::invalid_argument, "does not fit");
   CHECK_THROWS(make_conv_lstm(kF, {{3}, {1, 1}, {1}, Padding::same}, "tanh", "sigmoid"),
                std::invalid_argument, "equally many");
 }
