@@ -13,7 +13,6 @@ from elman.layers._loop import Loop
 from elman.layers._options import REQUIRED, Option, named
 from elman.layers._recurrent import Recurrent
 from elman.layers.lstm import LSTMCell
-from elman.layers.rnn import RNN
 
 _AXES = {**_spatial.AXES, 1: ("rows",)}  # the steps of a sequence are its time
 
@@ -219,8 +218,7 @@ class ConvRecurrent(Recurrent):
 
     @classmethod
     def _loop_flags(cls) -> dict[str, Option]:
-        flags = {name: option for name, option in RNN._options.items() if name != "cell"}
-        return {**flags, **cls._loop_extra}
+        return {**super()._loop_flags(), **cls._loop_extra}
 
     def _may_bind(self) -> bool:
         return False  # the short way is for sequences of vectors
