@@ -44,19 +44,56 @@ class WeightGradients {
     zero(out_.recurrent_kernel, in_.dims.units);
   }
 
-  // Adjacent slots that belong to adjacent gates make one strip when no padding lies between.
-  template <class F>
-  void strips(int first_slot, int slots, const int* gate_of_slot, bool per_gate, F&& f) const {
-    const Index units = in_.dims.units;
-    for (int s = 0; s < slots;) {
-      int count = 1;
-      while (!per_gate && hp_ == units && s + count < slots &&
-             gate_of_slot[first_slot + s + count] == gate_of_slot[first_slot + s] + count) {
-        ++count;
-      }
-      f(gate_of_slot[first_slot + s], (first_slot + s) * hp_, count * units);
-      s += count;
+  // What the gates of one weight matrix have in common: A^T dz, dz in the slots
+  // [first, first + slots), goes to the columns of c that belong to their gates.
+  struct Target {
+    T* c;
+    Index rows;
+    const Factors<T>& factors;
+    const int* gate_of_slot;
+    int first, slots;
+  };
+
+  // c (+)= the sum over `count` rows of A^T dz.
+  void add_product(kernels::Rows<T> a, const kernels::Rows<T>& b, const Target& to, Index count,
+                   bool accumulate) const {
+    const Index units = in_.dims.units, ldc = kG * units;
+    if (to.slots > 1 && hp_ != units && !to.factors.per_gate()) {
+      if (to.factors.gates != 0) set_factor(a, to.factors, to.gate_of_slot[to.first]);
+      return add_padded(a, b, to, count, accumulate);
     }
+    // Adjacent slots that belong to adjacent gates make one strip.
+    for (int s = 0; s < to.slots;) {
+      const int gate = to.gate_of_slot[to.first + s];
+      int width = 1;
+      while (!to.factors.per_gate() && hp_ == units && s + width < to.slots &&
+             to.gate_of_slot[to.first + s + width] == gate + width) {
+        ++width;
+      }
+      if (to.factors.gates != 0) set_factor(a, to.factors, gate);
+      const kernels::Strip<T> strip{(to.first + s) * hp_, to.c + gate * units, width * units};
+      kernels::outer_product(a, to.rows, b, strip, ldc, count, accumulate);
+      s += width;
+    }
+  }
+
+  // All gates at once with the padding between them, into memory of its own: a strip for each gate
+  // would pack A anew for each, and leave most tiles a part of a packet.
+  void add_padded(const kernels::Rows<T>& a, const kernels::Rows<T>& b, const Target& to,
+                  Index count, bool accumulate) const {
+    const Index units = in_.dims.units, width = to.slots * hp_;
+    AlignedBuffer<T> padded(to.rows * width);
+    const kernels::Strip<T> strip{to.first * hp_, padded.data(), width};
+    kernels::outer_product(a, to.rows, b, strip, width, count, false);
+    parallel_for(double(to.rows * width), to.rows, [&](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) {
+        for (int s = 0; s < to.slots; ++s) {
+          const T* from = padded.data() + i * width + s * hp_;
+          T* c = to.c + (i * kG + to.gate_of_slot[to.first + s]) * units;
+          for (Index j = 0; j < units; ++j) c[j] = accumulate ? c[j] + from[j] : from[j];
+        }
+      }
+    });
   }
 
   // All dz; with a schedule they stand pass after pass.
@@ -92,12 +129,8 @@ class WeightGradients {
         a.inner = -a.inner;
       }
     }
-    const Factors<T>& factors = in_.input_dropout;
-    strips(0, kG, Cell::kXGate.data(), factors.per_gate(), [&](int gate, Index first, Index width) {
-      if (factors.gates != 0) set_factor(a, factors, gate);
-      const kernels::Strip<T> strip{first, out_.kernel + gate * d.units, width};
-      kernels::outer_product(a, d.features, b, strip, kG * d.units, rows_, !out_.overwrite);
-    });
+    const Target to{out_.kernel, d.features, in_.input_dropout, Cell::kXGate.data(), 0, kG};
+    add_product(a, b, to, rows_, !out_.overwrite);
   }
 
   // Phase 0 multiplies h of the step before, phase 1 the inner operand of the step itself.
@@ -105,15 +138,12 @@ class WeightGradients {
   void recurrent_kernel() {
     using Phase = typename Cell::template Phase<P>;
     const Dims& d = in_.dims;
-    const Factors<T>& factors = in_.recurrent_dropout;
+    const Target to{out_.recurrent_kernel,  d.units,
+                    in_.recurrent_dropout,  Cell::kHGate.data(),
+                    Phase::kFirstRecurrent, Phase::kGates};
     bool accumulate = !out_.overwrite;
-    const auto add = [&](kernels::Rows<T> a, const kernels::Rows<T>& b, Index count) {
-      strips(Phase::kFirstRecurrent, Phase::kGates, Cell::kHGate.data(), factors.per_gate(),
-             [&](int gate, Index first, Index width) {
-               if (factors.gates != 0) set_factor(a, factors, gate);
-               const kernels::Strip<T> strip{first, out_.recurrent_kernel + gate * d.units, width};
-               kernels::outer_product(a, d.units, b, strip, kG * d.units, count, accumulate);
-             });
+    const auto add = [&](const kernels::Rows<T>& a, const kernels::Rows<T>& b, Index count) {
+      add_product(a, b, to, count, accumulate);
       accumulate = true;
     };
     kernels::Rows<T> a, b = gate_gradients();
