@@ -377,7 +377,7 @@ class FusedCellOf final : public FusedCell {
         return gradients[i].template mutable_data<T>();
       };
       bptt::InputGradients<T> leaving;
-      leaving.x = wanted(0, in.x);
+      leaving.x = wanted(0, in.x, false);
       leaving.overwrite = true;
       leaving.kernel = wanted(1, in.kernel, false);
       leaving.recurrent_kernel = wanted(2, in.recurrent_kernel, false);

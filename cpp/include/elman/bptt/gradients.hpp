@@ -36,12 +36,14 @@ class WeightGradients {
 
  private:
   void clear() {
-    const Index columns = kG * in_.dims.units;
-    const auto zero = [&](T* target, Index rows) {
-      if (target != nullptr && out_.overwrite) std::fill_n(target, rows * columns, T(0));
+    const Dims& d = in_.dims;
+    const Index columns = kG * d.units;
+    const auto zero = [&](T* target, Index count) {
+      if (target != nullptr && out_.overwrite) std::fill_n(target, count, T(0));
     };
-    zero(out_.kernel, in_.dims.features);
-    zero(out_.recurrent_kernel, in_.dims.units);
+    zero(out_.kernel, d.features * columns);
+    zero(out_.recurrent_kernel, d.units * columns);
+    zero(out_.x, d.batch * d.time * d.features);
   }
 
   // What the gates of one weight matrix have in common: A^T dz, dz in the slots
@@ -214,9 +216,10 @@ class WeightGradients {
     const Factors<T>& factors = in_.input_dropout;
     if (factors.gates == 0 && schedule_ == nullptr) {
       kernels::product_packed(rows_, d.features, kG * hp_, saved_.slots, step_, weights.x.data(),
-                              out_.x, d.features, true);
+                              out_.x, d.features, !out_.overwrite);
       return;
     }
+    if (out_.overwrite) std::fill_n(out_.x, d.batch * d.time * d.features, T(0));
     // With dropout per gate if the factors differ; then row by row to where x stands.
     const int products = factors.per_gate() ? kG : 1;
     const Index depth = (factors.per_gate() ? 1 : kG) * hp_;

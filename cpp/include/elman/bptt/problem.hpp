@@ -118,7 +118,7 @@ struct InputGradients {
   T* recurrent_kernel = nullptr;
   T* bias = nullptr;  // [G H], or [2, G H] where bias_rows is 2
   int bias_rows = 1;
-  bool overwrite = false;  // kernel and recurrent_kernel: set, not added to; need not be zeroed
+  bool overwrite = false;  // x and the kernels: set, not added to; need not be zeroed
 };
 
 /// Elements of Saved::slots; Saved::c has a kSlots-th of it.
