@@ -20,6 +20,9 @@ struct Side {
   const T* w = nullptr;
   Index depth = 0;
   Index w_block = 0;  // distance between the blocks of w; 0: they lie side by side
+  // Not 0: a holds panels, one for each tile of rows: element k < panel of row r of a tile of
+  // height m is number k m + r of its panel. Then depth counts from `first` on.
+  Index panel = 0, first = 0;
 };
 
 /// sums = init + x Wx + h Wh for rows x blocks.
@@ -68,11 +71,18 @@ inline void add_gate_by_gate(const Side<T>& side, int first_slot, Index row, Ind
 }
 
 template <class T, class Gates>
-inline void set_operand(const Side<T>& side, Index row, Index block, kernels::Operand<T>& out) {
+inline void set_operand(const Side<T>& side, Index row, int height, Index block,
+                        kernels::Operand<T>& out) {
   constexpr Index kW = simd::kWidth<T>;
   if (side.depth == 0) return;
-  out.a = side.a + row * side.row;
-  out.row_stride = side.row;
+  if (side.panel != 0) {
+    out.a = side.a + row * side.panel + side.first * height;
+    out.row_stride = 1;
+    out.k_stride = height;
+  } else {
+    out.a = side.a + row * side.row;
+    out.row_stride = side.row;
+  }
   out.w_k = Gates::kGates * kW;
   out.w_block = side.w_block != 0 ? side.w_block : side.depth * out.w_k;
   out.w = side.w + block * out.w_block;
@@ -104,6 +114,13 @@ namespace detail {
 // 1 MiB or more where there is AVX-512, 512 KiB elsewhere.
 inline constexpr Index kPanelBytes = (simd::kRegisters == 32 ? 320 : 160) * 1024;
 
+/// Whether to pack the rows of a product: where they do not fit into L2 beside a panel, and blocks
+/// enough read them.
+template <class T, class Gates>
+inline bool packs_rows(Index rows, Index depth, Index blocks) {
+  return rows * depth * Index(sizeof(T)) > kPanelBytes && blocks * Gates::kGates >= 64;
+}
+
 // The part [first, last) of the depth of x and h, one after the other: the sums continue where the
 // pass before left them, so cutting the depth changes no bit.
 template <class T, class Gates>
@@ -113,7 +130,11 @@ inline StepProduct<T> cut(const StepProduct<T>& p, Index first, Index last) {
     begin = std::clamp<Index>(begin, 0, side.depth);
     end = std::clamp<Index>(end, 0, side.depth);
     if (side.w_block == 0) side.w_block = side.depth * kStep;
-    side.a += begin;
+    if (side.panel != 0) {
+      side.first += begin;
+    } else {
+      side.a += begin;
+    }
     side.w += begin * kStep;
     side.depth = end - begin;
     return side;
@@ -146,8 +167,8 @@ inline void tile_sums(const StepProduct<T>& p, Index row, int height, Index bloc
     tile.init_block = kW;
     tile.init_slot = p.init_slot;
   }
-  set_operand<T, Gates>(p.x, row, block, tile.x);
-  set_operand<T, Gates>(p.h, row, block, tile.h);
+  set_operand<T, Gates>(p.x, row, height, block, tile.x);
+  set_operand<T, Gates>(p.h, row, height, block, tile.h);
   kernels::run_tile<T, Gates>(height, width, tile);
 }
 
@@ -169,6 +190,43 @@ inline void gate_sums(const StepProduct<T>& p, Index row, Index rows, Index bloc
   }
   add_gate_by_gate<T, Gates>(p.x, 0, row, rows, block, width, sums);
   add_gate_by_gate<T, Gates>(p.h, Gates::kFirstH, row, rows, block, width, sums);
+}
+
+// panel[k * height + r] = row r's element k. The packets that are stored overlap: up to W elements
+// behind the panel are overwritten.
+template <class T>
+inline void pack_panel(const T* rows, Index stride, int height, Index depth, T* panel) {
+  constexpr int kW = simd::kWidth<T>;
+  Index k = 0;
+  if (height <= kW) {
+    simd::Packet<T> square[kW];
+    for (; k + kW <= depth; k += kW) {
+      for (int r = 0; r < kW; ++r) {
+        square[r] = simd::loadu<T>(rows + std::min(r, height - 1) * stride + k);
+      }
+      simd::transpose<T>(square);
+      for (int i = 0; i < kW; ++i) simd::storeu<T>(panel + (k + i) * height, square[i]);
+    }
+  }
+  for (; k < depth; ++k) {
+    for (int r = 0; r < height; ++r) panel[k * height + r] = rows[r * stride + k];
+  }
+}
+
+/// The rows of a side as panels of the tiles that will read them: one stream in place of a row
+/// each, whose lines may all fall into the same few sets of a cache. Takes rows * depth + W
+/// elements of `panels`.
+template <class T, int Slots>
+inline Side<T> pack_rows(Side<T> side, Index rows, T* panels) {
+  if (side.depth == 0) return side;
+  for (Index row = 0; row < rows;) {
+    const int height = kernels::TileShape<Slots>::rows(rows - row);
+    pack_panel(side.a + row * side.row, side.row, height, side.depth, panels + row * side.depth);
+    row += height;
+  }
+  side.a = panels;
+  side.panel = side.depth;
+  return side;
 }
 
 /// What a loop without prefetching passes as `ahead`.
@@ -208,7 +266,7 @@ inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
 /// are read once for all rows; a depth whose weights do not fit into L2 is cut into passes.
 /// ahead(row, block) is called a tile's sums before the epilogue: time to fetch what it will touch.
 template <class T, class Gates, class Epilogue, class Ahead = detail::NothingAhead>
-inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilogue&& epilogue,
+inline void run_phase(StepProduct<T> p, Index rows, Blocks blocks, Epilogue&& epilogue,
                       Ahead&& ahead = {}) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
@@ -218,6 +276,11 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
   const int tallest = kernels::TileShape<kS>::rows(rows);
   const Index depth = p.x.depth + p.h.depth;
   const bool cuts = rows > 2 * tallest;
+  if (detail::packs_rows<T, Gates>(rows, depth, blocks.end - blocks.begin)) {
+    T* panels = kernels::thread_scratch<T, 7>(rows * depth + kW);
+    p.x = detail::pack_rows<T, kS>(p.x, rows, panels);
+    p.h = detail::pack_rows<T, kS>(p.h, rows, panels + rows * p.x.depth);
+  }
   alignas(64) T tile_buffer[48 * kW];
   for (Index left = blocks.end - blocks.begin; left > 0;) {
     const int width = kernels::blocks_for<kS>(tallest, left);

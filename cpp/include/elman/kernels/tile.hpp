@@ -13,7 +13,7 @@ using simd::Packet;
 template <class T>
 struct Operand {
   const T* a = nullptr;  // row r, element k at a[r * row_stride + k * k_stride]
-  Index row_stride = 0;
+  Index row_stride = 0, k_stride = 1;
   const T* w = nullptr;
   Index w_block = 0;
   Index w_k = 0;    // read only where there is one gate; else it is gates * W
@@ -49,10 +49,9 @@ inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
   const T* w = op.w;
   const Index w_k = G == 1 ? op.w_k : Index(G) * kW;
   const T* a = op.a;
-  for (Index k = 0; k < op.depth; ++k, w += w_k) {
-    const auto element = [&](int r) -> const T& {
-      return Panel ? a[k * R + r] : a[r * op.row_stride + k];
-    };
+  const Index a_k = Panel ? R : op.k_stride;
+  for (Index k = 0; k < op.depth; ++k, a += a_k, w += w_k) {
+    const auto element = [&](int r) -> const T& { return a[Panel ? r : r * op.row_stride]; };
     if constexpr (R <= U * G && R * (U * S + 1) < simd::kRegisters) {
       // Fewer rows than weights: keep the rows' elements in registers and stream the weights.
       Packet<T> v[R];
