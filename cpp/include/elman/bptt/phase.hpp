@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "elman/bptt/problem.hpp"
 #include "elman/core/threads.hpp"
@@ -114,11 +115,26 @@ namespace detail {
 // 1 MiB or more where there is AVX-512, 512 KiB elsewhere.
 inline constexpr Index kPanelBytes = (simd::kRegisters == 32 ? 320 : 160) * 1024;
 
+/// So few rows are neither packed nor summed in passes, which take memory of the thread.
+template <class Gates>
+constexpr Index most_plain_rows(Index rows) {
+  return 2 * kernels::TileShape<Gates::kSlots>::rows(rows);
+}
+
+/// Passes over a depth whose weights for `width` blocks do not fit into L2.
+template <class T, class Gates>
+inline Index passes(Index rows, Index depth, int width) {
+  if (rows <= most_plain_rows<Gates>(rows)) return 1;
+  const Index longest = kPanelBytes / (width * Gates::kGates * simd::kWidth<T> * Index(sizeof(T)));
+  return depth <= longest ? 1 : (depth + longest - 1) / longest;
+}
+
 /// Whether to pack the rows of a product: where they do not fit into L2 beside a panel, and blocks
 /// enough read them.
 template <class T, class Gates>
 inline bool packs_rows(Index rows, Index depth, Index blocks) {
-  return rows * depth * Index(sizeof(T)) > kPanelBytes && blocks * Gates::kGates >= 64;
+  return rows > most_plain_rows<Gates>(rows) && rows * depth * Index(sizeof(T)) > kPanelBytes &&
+         blocks * Gates::kGates >= 64;
 }
 
 // The part [first, last) of the depth of x and h, one after the other: the sums continue where the
@@ -213,20 +229,24 @@ inline void pack_panel(const T* rows, Index stride, int height, Index depth, T* 
   }
 }
 
-/// The rows of a side as panels of the tiles that will read them: one stream in place of a row
-/// each, whose lines may all fall into the same few sets of a cache. Takes rows * depth + W
-/// elements of `panels`.
-template <class T, int Slots>
-inline Side<T> pack_rows(Side<T> side, Index rows, T* panels) {
-  if (side.depth == 0) return side;
-  for (Index row = 0; row < rows;) {
-    const int height = kernels::TileShape<Slots>::rows(rows - row);
-    pack_panel(side.a + row * side.row, side.row, height, side.depth, panels + row * side.depth);
-    row += height;
+/// The rows of a product as panels of the tiles that will read them, in memory of the thread: one
+/// stream in place of a row each, whose lines may all fall into the same few sets of a cache.
+template <class T, class Gates>
+inline StepProduct<T> pack_rows(StepProduct<T> p, Index rows) {
+  T* panels =
+      kernels::thread_scratch<T, 7>(rows * (p.x.depth + p.h.depth) + Index(simd::kWidth<T>));
+  for (Side<T>* side : {&p.x, &p.h}) {
+    const T* first = panels;
+    for (Index row = 0; row < rows && side->depth != 0;) {
+      const int height = kernels::TileShape<Gates::kSlots>::rows(rows - row);
+      pack_panel(side->a + row * side->row, side->row, height, side->depth, panels);
+      panels += height * side->depth;
+      row += height;
+    }
+    side->a = first;
+    side->panel = side->depth;
   }
-  side.a = panels;
-  side.panel = side.depth;
-  return side;
+  return p;
 }
 
 /// What a loop without prefetching passes as `ahead`.
@@ -266,7 +286,7 @@ inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
 /// are read once for all rows; a depth whose weights do not fit into L2 is cut into passes.
 /// ahead(row, block) is called a tile's sums before the epilogue: time to fetch what it will touch.
 template <class T, class Gates, class Epilogue, class Ahead = detail::NothingAhead>
-inline void run_phase(StepProduct<T> p, Index rows, Blocks blocks, Epilogue&& epilogue,
+inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilogue&& epilogue,
                       Ahead&& ahead = {}) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
@@ -275,25 +295,23 @@ inline void run_phase(StepProduct<T> p, Index rows, Blocks blocks, Epilogue&& ep
   }
   const int tallest = kernels::TileShape<kS>::rows(rows);
   const Index depth = p.x.depth + p.h.depth;
-  const bool cuts = rows > 2 * tallest;
+  std::optional<StepProduct<T>> packed;
   if (detail::packs_rows<T, Gates>(rows, depth, blocks.end - blocks.begin)) {
-    T* panels = kernels::thread_scratch<T, 7>(rows * depth + kW);
-    p.x = detail::pack_rows<T, kS>(p.x, rows, panels);
-    p.h = detail::pack_rows<T, kS>(p.h, rows, panels + rows * p.x.depth);
+    packed = detail::pack_rows<T, Gates>(p, rows);
   }
+  const StepProduct<T>& product = packed ? *packed : p;
   alignas(64) T tile_buffer[48 * kW];
   for (Index left = blocks.end - blocks.begin; left > 0;) {
     const int width = kernels::blocks_for<kS>(tallest, left);
     left -= width;
     const Index block = blocks.backwards ? blocks.begin + left : blocks.end - left - width;
-    const Index longest =
-        cuts ? detail::kPanelBytes / (width * Gates::kGates * kW * Index(sizeof(T))) : depth;
-    const Index passes = depth <= longest ? 1 : (depth + longest - 1) / longest;
+    const Index passes = detail::passes<T, Gates>(rows, depth, width);
     T* buffer = passes == 1 ? tile_buffer : kernels::thread_scratch<T, 6>(rows * width * kS * kW);
     for (Index pass = 0; pass < passes; ++pass) {
-      const StepProduct<T> part = passes == 1 ? p
-                                              : detail::cut<T, Gates>(p, depth * pass / passes,
-                                                                      depth * (pass + 1) / passes);
+      const StepProduct<T> part =
+          passes == 1
+              ? product
+              : detail::cut<T, Gates>(product, depth * pass / passes, depth * (pass + 1) / passes);
       const bool last = pass + 1 == passes;
       for (Index row = 0; row < rows;) {
         const int height = kernels::TileShape<kS>::rows(rows - row);

@@ -113,17 +113,17 @@ class Stream {
     return out;
   }
 
-  // Rows that one product takes at most: for more rows than two tiles, a depth whose weights
-  // exceed L2 is summed in passes, which need memory of the thread.
+  // Rows that one product takes at most: steps take no memory.
   [[nodiscard]] Index most_rows() const {
     Index most = rows_;
-    const Index depth = features() + units();
+    const Index depth = features() + units(), blocks = hp_ / kW;
     for_phases<Cell>([&]<int P>() {
       using Phase = typename Cell::template Phase<P>;
-      const int tallest = kernels::TileShape<Phase::kSlots>::rows(rows_);
-      const Index columns = kernels::TileShape<Phase::kSlots>::blocks(tallest) * Phase::kGates * kW;
-      if (depth * columns * Index(sizeof(T)) > detail::kPanelBytes) {
-        most = std::min<Index>(most, 2 * tallest);
+      const Index plain = detail::most_plain_rows<Phase>(rows_);
+      const int width = kernels::TileShape<Phase::kSlots>::blocks(int(plain / 2));
+      if (detail::passes<T, Phase>(rows_, depth, width) > 1 ||
+          detail::packs_rows<T, Phase>(rows_, depth, blocks)) {
+        most = std::min(most, plain);
       }
     });
     return most;
