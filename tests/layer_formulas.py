@@ -15,6 +15,8 @@ import numpy as np
 from keras_cases import kind_of
 from normalization_reference import batch_norm, layer_norm, moments
 from reference import ACTIVATIONS, Cell, recurrent
+from reference_conv_lstm import ConvCell
+from spatial_reference import conv, pool
 
 
 def take(weights, count):
@@ -32,23 +34,30 @@ def cell_of(spec, weights):
     names = ("activation", "recurrent_activation")
     given = {name: config[name] for name in names if name in config}
     kernel, recurrent_kernel, *bias = take(weights, 2 + biased)
+    if spec["class"].startswith("ConvLSTM"):
+        window = (config[name] for name in ("strides", "padding", "dilation_rate"))
+        return ConvCell(kernel, recurrent_kernel, bias[0] if bias else None, *window, **given)
     return Cell(kind_of(spec), kernel, recurrent_kernel, *bias, **given)
 
 
 def recurrent_layer(spec, x, mask, weights, states, zero):
-    """([output, *states], mask) of SimpleRNN, GRU, LSTM or RNN."""
+    """([output, *states], mask) of SimpleRNN, GRU, LSTM, RNN or ConvLSTM."""
     config = spec["config"]
+    first = config.get("data_format") == "channels_first"
     cells = [cell_of(cell, weights) for cell in config.get("cell", [spec])]
     sequence, final = recurrent(
         cells,
-        x,
-        initial_state=states,
+        np.moveaxis(x, 2, -1) if first else x,
+        initial_state=[np.moveaxis(s, 1, -1) for s in states] if states and first else states,
         mask=mask,
         go_backwards=config.get("go_backwards", False),
         zero_output_for_mask=zero,
     )
     many = config.get("return_sequences", False)
     output = sequence if many else sequence[:, -1]
+    if first:
+        output = np.moveaxis(output, -1, 2 if many else 1)
+        final = [np.moveaxis(s, -1, 1) for s in final]
     return [output, *(final if config.get("return_state") else [])], mask if many else None
 
 
@@ -172,7 +181,21 @@ def permute(config, x, mask, weights, training):
     return [x.transpose(0, *config["dims"])], None
 
 
+def convolution(config, x, mask, weights, training):
+    options = {key: config[key] for key in ("strides", "padding") if key in config}
+    y = conv(x, *take(weights, 2), **options)
+    return [activation(config.get("activation") or "linear", y)], None
+
+
+def pooling(kind):
+    return lambda c, x, *_: ([pool(kind, x, c["pool_size"])], None)
+
+
 FORMULAS = {
+    "Conv1D": convolution,
+    "Conv2D": convolution,
+    "MaxPooling2D": pooling("max"),
+    "AveragePooling2D": pooling("average"),
     "Dense": dense,
     "Embedding": embedding,
     "Masking": masking,

@@ -46,9 +46,8 @@ def with_nan(case, arrays):
     return {**arrays, "x": x.astype(arrays["x"].dtype)}
 
 
-@every(CASES)
-def test_reference_agrees_with_keras(case):
-    """The formulas against Keras: elman is not involved."""
+def check_reference(case):
+    """The formulas against Keras."""
     operands = double(case)
     outputs, after = run(case, operands)
     assert len(outputs) == case.outputs
@@ -64,14 +63,8 @@ def test_reference_agrees_with_keras(case):
         assert_close(found, expected.ravel()[elements], RELATIVE * scale, f"{case} d_{name}")
 
 
-@every(CASES)
-def test_layers_agree_with_keras(case):
-    check(case, case.arrays, *run_layers(case, case.arrays))
-
-
-@every(CASES)
-def test_float64_agrees_with_the_reference(case):
-    """Outputs to 1e-12, gradients to 1e-7 of central differences."""
+def check_double(case):
+    """The layers against the formulas: outputs to 1e-12, gradients to 1e-7 of differences."""
     operands = double(case)
     outputs, found = run_layers(case, operands, "float64")
     expected, after = run(case, operands)
@@ -90,6 +83,22 @@ def test_float64_agrees_with_the_reference(case):
         if name[0] == "a":
             moved = found[f"after w{name[1:]}"]
             assert_close(moved, after[int(name[1:])], 1e-12, f"{case} w{name[1:]} afterwards")
+
+
+@every(CASES)
+def test_reference_agrees_with_keras(case):
+    """The formulas against Keras: elman is not involved."""
+    check_reference(case)
+
+
+@every(CASES)
+def test_layers_agree_with_keras(case):
+    check(case, case.arrays, *run_layers(case, case.arrays))
+
+
+@every(CASES)
+def test_float64_agrees_with_the_reference(case):
+    check_double(case)
 
 
 @every([case for case in BIDIRECTIONAL if "mask" in case.arrays])

@@ -169,6 +169,17 @@ LEGACY = {
     "LSTM": gated("hard_sigmoid", 1, layer=True, forget=True, after=""),
     "LSTMCell": gated("hard_sigmoid", 1, layer=False, forget=True, after=""),
 }
+ALIASES = {
+    f"{alias}{rank}D": f"{name}{rank}D"
+    for rank in (1, 2, 3)
+    for alias, name in (
+        ("Convolution", "Conv"),
+        ("MaxPool", "MaxPooling"),
+        ("AvgPool", "AveragePooling"),
+        ("GlobalMaxPool", "GlobalMaxPooling"),
+        ("GlobalAvgPool", "GlobalAveragePooling"),
+    )
+}
 BASE = {
     "name": None,
     "trainable": True,
@@ -201,6 +212,21 @@ def test_signature(name):
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_legacy_signature(name):
     assert by_place(getattr(legacy.layers, name)) == LEGACY.get(name, SIGNATURES[name])
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_short_names_of_keras(alias):
+    """Another name of the same class: a layer and its configuration have the long one."""
+    for module in (layers, legacy.layers):
+        assert getattr(module, alias) is getattr(module, ALIASES[alias])
+    assert alias in layers.__all__
+    assert getattr(layers, alias).__name__ == ALIASES[alias]
+
+
+def test_both_modules_have_the_same_names():
+    assert legacy.layers.__all__ == layers.__all__
+    own = {n for n in layers.__all__ if getattr(legacy.layers, n) is not getattr(layers, n)}
+    assert own == set(LEGACY)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)

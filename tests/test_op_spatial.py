@@ -90,6 +90,50 @@ def test_pad():
         core.pad(x, (0, -1, 0), (0, 0, 0))
 
 
+@pytest.mark.parametrize(
+    ("shape", "times"),
+    [
+        ((2, 5, 3), (3,)),
+        ((2, 3, 5, 1), (2, 3)),
+        ((3, 5, 2, 7), (1, 2)),
+        ((2, 3, 4, 17), (3, 1)),
+        ((1, 2, 3, 5, 2), (2, 3, 2)),
+        ((2, 0, 3, 4), (2, 2)),
+        ((0, 2, 3, 4), (2, 2)),
+    ],
+    ids=str,
+)
+def test_up_sample(shape, times):
+    x, expected = draw(*shape), None
+    for dtype in ("float64", "float32"):
+        expected = x.astype(dtype)
+        for axis, count in enumerate(times, 1):
+            expected = np.repeat(expected, count, axis)
+        got = core.up_sample(x.astype(dtype), times)
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, expected)
+    if x.size:
+        check_gradient(lambda a: core.up_sample(a, times), x)
+    variable, weight = core.Variable(x), draw(*expected.shape)
+    with core.Tape() as tape:
+        loss = core.sum(core.up_sample(variable, times) * weight)
+    cut = [n for size, count in zip(shape[1:-1], times, strict=True) for n in (size, count)]
+    blocks = weight.reshape(shape[0], *cut, shape[-1])
+    wanted = blocks.sum(tuple(range(2, 2 * len(times) + 1, 2)))
+    np.testing.assert_allclose(tape.gradient(loss, variable), wanted, rtol=0, atol=1e-13)
+
+
+def test_up_sample_errors():
+    x = draw(2, 5, 3)
+    for times in ((0,), (-1,), (), (1,) * 4, (2**41,)):
+        with pytest.raises(ValueError, match=r"\[up_sample\] times: expected one to three numbers"):
+            core.up_sample(x, times)
+    with pytest.raises(ValueError, match=r"\[up_sample\] x: expected 4 axes .* got \(2, 5, 3\)"):
+        core.up_sample(x, (2, 2))
+    with pytest.raises((ValueError, MemoryError)):
+        core.up_sample(draw(2, 5, 4, 3), (2**40, 2**40))
+
+
 def test_far_reaching_windows():
     """Steps and windows far larger than the image."""
     x, kernel = draw(2, 5, 3), draw(2, 3, 2)

@@ -12,12 +12,16 @@ from elman.layers import (
     GRU,
     LSTM,
     BatchNormalization,
+    Bidirectional,
+    Conv2D,
+    ConvLSTM2D,
     Dense,
     Dropout,
     Embedding,
     Flatten,
     Lambda,
     Masking,
+    MaxPooling2D,
     SimpleRNN,
     TimeDistributed,
 )
@@ -107,6 +111,46 @@ def test_a_mask_of_what_is_in_a_step():
     masking = TimeDistributed(Masking(0.5))
     x = np.where(deep[..., None], X, 0.5)
     np.testing.assert_array_equal(masking(x)._keras_mask, deep)
+
+
+def test_sequences_of_images_in_every_step():
+    """ConvLSTM on 6 axes: a mask of steps hides all frames of one, a deeper one its own."""
+    rng = np.random.default_rng(1)
+    x, deep = rng.normal(size=(2, 3, 5, 4, 6, 1)), rng.random((2, 3, 5)) < 0.6
+    deep[0, 1] = False
+    inner = ConvLSTM2D(3, 2, return_sequences=True, bias_initializer="ones", dtype="float64")
+    layer = TimeDistributed(inner)
+    for mask, used in ((MASK, np.repeat(MASK[..., None], 5, -1)), (deep, deep)):
+        padded = np.where(used[..., None, None, None], x, np.nan)
+        output = layer(padded, mask=mask)
+        assert output.shape == layer.compute_output_shape(x.shape) == (2, 3, 5, 3, 5, 3)
+        for t in range(3):
+            expected = np.asarray(inner(padded[:, t], mask=used[:, t]))
+            np.testing.assert_array_equal(np.asarray(output)[:, t], expected)
+        np.testing.assert_array_equal(output._keras_mask, mask)
+    assert layer.compute_output_shape((None, None, 5, 4, 6, 1)) == (None, None, 5, 3, 5, 3)
+
+
+def test_a_model_of_clips():
+    """Convolution and pooling of every frame, then ConvLSTM in both directions."""
+    elman.utils.set_random_seed(1)
+    model = elman.Sequential([
+        TimeDistributed(Conv2D(3, 2, activation="relu"), input_shape=(None, 7, 7, 1)),
+        TimeDistributed(MaxPooling2D(2)),
+        Bidirectional(ConvLSTM2D(2, 2, padding="same")),
+        Flatten(),
+        Dense(1),
+    ])  # fmt: skip
+    assert model.layers[2].output_shape == (None, 3, 3, 4)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(32, 4, 7, 7, 1)).astype("float32")
+    y = x[:, :, 2:5, 2:5].mean((1, 2, 3))
+    model.compile(elman.optimizers.Adam(0.02), "mse")
+    history = model.fit(x, y, epochs=30, verbose=0).history["loss"]
+    assert history[-1] < history[0] / 2
+    again = elman.Sequential.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
 def test_training_reaches_the_layer():

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// bind_conv.cpp: convolution, pooling and padding with zeros.
+// bind_conv.cpp: convolution, pooling, larger images and padding with zeros.
 #include <string>
 
 #include "bindings.hpp"
@@ -44,6 +44,15 @@ void bind_conv(nb::module_& m) {
         "activation(conv(x, kernel) + bias): x (N, spatial axes, C), kernel (taps, C, F).");
   pooling(m, Pool::max, "max_pool", "The largest value of each window: x (N, spatial axes, C).");
   pooling(m, Pool::average, "average_pool", "The mean of each window: x (N, spatial axes, C).");
+  m.def(
+      "up_sample",
+      [](nb::handle x_in, nb::handle times) {
+        const Tensor x = as_tensor(x_in, "up_sample", "x");
+        const std::vector<Index> counts = as_integers(times, "up_sample", "times");
+        return unlocked(x.size(), [&] { return ops::up_sample(x, counts); });
+      },
+      operand("x"), operand("times"),
+      "Every position of the spatial axes of x (N, spatial axes, C) times[k] times.");
   m.def(
       "pad",
       [](nb::handle x_in, nb::handle before, nb::handle after) {

@@ -532,6 +532,11 @@ def max_pool(x: object | None, pool_size: object | None, strides: object | None,
 def average_pool(x: object | None, pool_size: object | None, strides: object | None, padding: str = 'valid') -> Tensor:
     """The mean of each window: x (N, spatial axes, C)."""
 
+def up_sample(x: object | None, times: object | None) -> Tensor:
+    """
+    Every position of the spatial axes of x (N, spatial axes, C) times[k] times.
+    """
+
 def pad(x: object | None, before: object | None, after: object | None) -> Tensor:
     """x within zeros, before[k] ahead of axis k and after[k] behind it."""
 

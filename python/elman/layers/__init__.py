@@ -17,8 +17,11 @@ from elman.layers.arithmetic import GetItem as GetItem
 from elman.layers.batch_normalization import BatchNormalization as BatchNormalization
 from elman.layers.bidirectional import Bidirectional as Bidirectional
 from elman.layers.conv import Conv1D as Conv1D
+from elman.layers.conv import Conv1D as Convolution1D
 from elman.layers.conv import Conv2D as Conv2D
+from elman.layers.conv import Conv2D as Convolution2D
 from elman.layers.conv import Conv3D as Conv3D
+from elman.layers.conv import Conv3D as Convolution3D
 from elman.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
 from elman.layers.conv_lstm import ConvLSTM1DCell as ConvLSTM1DCell
 from elman.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
@@ -34,10 +37,16 @@ from elman.layers.dropout import SpatialDropout2D as SpatialDropout2D
 from elman.layers.embedding import Embedding as Embedding
 from elman.layers.flatten import Flatten as Flatten
 from elman.layers.global_pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+from elman.layers.global_pooling import GlobalAveragePooling1D as GlobalAvgPool1D
 from elman.layers.global_pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from elman.layers.global_pooling import GlobalAveragePooling2D as GlobalAvgPool2D
 from elman.layers.global_pooling import GlobalAveragePooling3D as GlobalAveragePooling3D
+from elman.layers.global_pooling import GlobalAveragePooling3D as GlobalAvgPool3D
+from elman.layers.global_pooling import GlobalMaxPooling1D as GlobalMaxPool1D
 from elman.layers.global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
+from elman.layers.global_pooling import GlobalMaxPooling2D as GlobalMaxPool2D
 from elman.layers.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from elman.layers.global_pooling import GlobalMaxPooling3D as GlobalMaxPool3D
 from elman.layers.global_pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
 from elman.layers.gru import GRU as GRU
 from elman.layers.gru import GRUCell as GRUCell
@@ -71,10 +80,16 @@ from elman.layers.padding import Cropping2D as Cropping2D
 from elman.layers.padding import ZeroPadding1D as ZeroPadding1D
 from elman.layers.padding import ZeroPadding2D as ZeroPadding2D
 from elman.layers.pooling import AveragePooling1D as AveragePooling1D
+from elman.layers.pooling import AveragePooling1D as AvgPool1D
 from elman.layers.pooling import AveragePooling2D as AveragePooling2D
+from elman.layers.pooling import AveragePooling2D as AvgPool2D
 from elman.layers.pooling import AveragePooling3D as AveragePooling3D
+from elman.layers.pooling import AveragePooling3D as AvgPool3D
+from elman.layers.pooling import MaxPooling1D as MaxPool1D
 from elman.layers.pooling import MaxPooling1D as MaxPooling1D
+from elman.layers.pooling import MaxPooling2D as MaxPool2D
 from elman.layers.pooling import MaxPooling2D as MaxPooling2D
+from elman.layers.pooling import MaxPooling3D as MaxPool3D
 from elman.layers.pooling import MaxPooling3D as MaxPooling3D
 from elman.layers.reshaping import Permute as Permute
 from elman.layers.reshaping import RepeatVector as RepeatVector
@@ -102,6 +117,9 @@ __all__ = [
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
+    "AvgPool1D",
+    "AvgPool2D",
+    "AvgPool3D",
     "BatchNormalization",
     "Bidirectional",
     "Concatenate",
@@ -114,6 +132,9 @@ __all__ = [
     "ConvLSTM2DCell",
     "ConvLSTM3D",
     "ConvLSTM3DCell",
+    "Convolution1D",
+    "Convolution2D",
+    "Convolution3D",
     "Cropping1D",
     "Cropping2D",
     "CuDNNGRU",
@@ -130,6 +151,12 @@ __all__ = [
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalAvgPool3D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPool3D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
@@ -141,6 +168,9 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPool3D",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",

@@ -58,7 +58,7 @@ class UpSampling1D(_spatial.SpatialLayer):
 
     def call(self, inputs: Any) -> Any:
         """The repeated steps."""
-        return core.repeat(inputs, self.size[0], 1)
+        return core.up_sample(inputs, self.size)
 
 
 class UpSampling2D(_spatial.SpatialLayer):
@@ -91,9 +91,11 @@ class UpSampling2D(_spatial.SpatialLayer):
         """The larger images."""
         if self.interpolation == "bilinear":
             return self._as_given(self._blended(self._channels_last(inputs)))
-        axis = 2 if self._first else 1
-        x = core.repeat(inputs, self.size[0], axis) if self.size[0] > 1 else inputs
-        return core.repeat(x, self.size[1], axis + 1) if self.size[1] > 1 else x
+        if not self._first:
+            return core.up_sample(inputs, self.size)
+        n, c, *sizes = inputs.shape  # every channel is an image of its own
+        large = core.up_sample(core.reshape(inputs, (n * c, *sizes, 1)), self.size)
+        return core.reshape(large, (n, c, *self._output_sizes(tuple(sizes))))
 
     def _blended(self, x: Any) -> Any:
         """Both axes in turn as products with the blends of their lines."""

@@ -78,35 +78,16 @@ inline Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias,
   detail::expect("conv", "kernel", kernel, expected, x.dtype(), "; it has the channels of x");
   if (bias.defined()) detail::expect("conv", "bias", bias, {filters}, x.dtype(), "");
   const Index n = x.dim(0);
-  Tensor y(shape, x.dtype());
-  const bool recorded = bias.defined() ? recording({&x, &kernel, &bias}) : recording({&x, &kernel});
-  Tensor z;
-  if (recorded && !kernels::derivative_from_output(activation)) z = Tensor(shape, x.dtype());
-  visit_float("conv", x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    conv_forward<T>(window, n, filters, x.data<T>(), kernel.data<T>(), detail::pointer<T>(bias),
-                    activation, y.template mutable_data<T>(),
-                    z.defined() ? z.template mutable_data<T>() : nullptr);
-  });
-  if (!recorded) return y;
-  std::vector<Tensor> inputs{x, kernel};
-  if (bias.defined()) inputs.push_back(bias);
-  record_into("conv", inputs, {y}, [=](const std::vector<Tensor>& d, GradientSink& sink) {
-    visit_float("conv", x.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      const auto target = [&](std::size_t i) -> T* {
-        return i < sink.size() && sink.needed(i) ? sink.buffer(i).template mutable_data<T>()
-                                                 : nullptr;
-      };
-      const bool linear = activation == Activation::linear;
-      Tensor dz = linear ? d[0] : Tensor(y.shape(), y.dtype());
-      conv_backward<T>(window, n, filters, x.data<T>(), kernel.data<T>(), activation, y.data<T>(),
-                       detail::pointer<T>(z), d[0].template data<T>(),
-                       linear ? nullptr : dz.template mutable_data<T>(), target(0), target(1),
-                       target(2));
-    });
-  });
-  return y;
+  return detail::activated(
+      "conv", x, kernel, bias, shape, activation,
+      [&]<class T>(T* y, T* z) {
+        conv_forward<T>(window, n, filters, x.data<T>(), kernel.data<T>(), detail::pointer<T>(bias),
+                        activation, y, z);
+      },
+      [=]<class T>(const detail::ActivatedGradients<T>& g) {
+        conv_backward<T>(window, n, filters, x.data<T>(), kernel.data<T>(), activation, g.y, g.z,
+                         g.dy, g.dz, g.dx, g.d_kernel, g.d_bias);
+      });
 }
 
 }  // namespace ops

@@ -26,6 +26,52 @@ template <class T>
 const T* pointer(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;
 }
+template <class T>
+T* mutable_pointer(Tensor& t) {
+  return t.defined() ? t.template mutable_data<T>() : nullptr;
+}
+
+/// What the backward run of such a node reads and writes; nullptr: not there, or not wanted.
+template <class T>
+struct ActivatedGradients {
+  const T *y, *z, *dy;  // z: the sums, where the derivative needs them
+  T* dz;                // nullptr where dz is dy
+  T *dx, *d_kernel, *d_bias;
+};
+
+/// y = activation(sums of x, kernel and bias) as one node: forward(y, z) computes it,
+/// backward(ActivatedGradients) the gradients.
+template <class Forward, class Backward>
+Tensor activated(const char* name, const Tensor& x, const Tensor& kernel, const Tensor& bias,
+                 const Shape& shape, Activation activation, Forward&& forward,
+                 const Backward& backward) {
+  Tensor y(shape, x.dtype());
+  const bool recorded = bias.defined() ? recording({&x, &kernel, &bias}) : recording({&x, &kernel});
+  Tensor z;
+  if (recorded && !kernels::derivative_from_output(activation)) z = Tensor(shape, x.dtype());
+  visit_float(name, x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    forward(y.template mutable_data<T>(), mutable_pointer<T>(z));
+  });
+  if (!recorded) return y;
+  std::vector<Tensor> inputs{x, kernel};
+  if (bias.defined()) inputs.push_back(bias);
+  record_into(name, inputs, {y}, [=](const std::vector<Tensor>& d, GradientSink& sink) {
+    visit_float(name, y.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      // Accumulates in place: a layer that is used at every time step keeps one buffer.
+      const auto target = [&](std::size_t i) -> T* {
+        return i < sink.size() && sink.needed(i) ? sink.buffer(i).template mutable_data<T>()
+                                                 : nullptr;
+      };
+      Tensor dz;
+      if (activation != Activation::linear) dz = Tensor(y.shape(), y.dtype());
+      backward(ActivatedGradients<T>{y.data<T>(), pointer<T>(z), d[0].template data<T>(),
+                                     mutable_pointer<T>(dz), target(0), target(1), target(2)});
+    });
+  });
+  return y;
+}
 
 }  // namespace detail
 
@@ -44,36 +90,16 @@ inline Tensor dense(const Tensor& x, const Tensor& kernel, const Tensor& bias,
   Shape shape = x.shape();
   shape[shape.rank() - 1] = h;
   const Index n = shape.product(0, shape.rank() - 1);
-  Tensor y(shape, x.dtype());
-  const bool recorded = bias.defined() ? recording({&x, &kernel, &bias}) : recording({&x, &kernel});
-  Tensor z;
-  if (recorded && !kernels::derivative_from_output(activation)) z = Tensor(shape, x.dtype());
-  visit_float("dense", x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    dense_forward<T>(n, f, h, x.data<T>(), kernel.data<T>(), detail::pointer<T>(bias), activation,
-                     y.template mutable_data<T>(),
-                     z.defined() ? z.template mutable_data<T>() : nullptr);
-  });
-  if (!recorded) return y;
-  std::vector<Tensor> inputs{x, kernel};
-  if (bias.defined()) inputs.push_back(bias);
-  record_into("dense", inputs, {y}, [=](const std::vector<Tensor>& d, GradientSink& sink) {
-    visit_float("dense", x.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      // Accumulates in place: a layer that is used at every time step keeps one buffer.
-      const auto target = [&](std::size_t i) -> T* {
-        return i < sink.size() && sink.needed(i) ? sink.buffer(i).template mutable_data<T>()
-                                                 : nullptr;
-      };
-      const bool linear = activation == Activation::linear;
-      Tensor dz = linear ? d[0] : Tensor(y.shape(), y.dtype());
-      dense_backward<T>(n, f, h, x.data<T>(), kernel.data<T>(), activation, y.data<T>(),
-                        detail::pointer<T>(z), d[0].template data<T>(),
-                        linear ? nullptr : dz.template mutable_data<T>(), target(0), target(1),
-                        target(2));
-    });
-  });
-  return y;
+  return detail::activated(
+      "dense", x, kernel, bias, shape, activation,
+      [&]<class T>(T* y, T* z) {
+        dense_forward<T>(n, f, h, x.data<T>(), kernel.data<T>(), detail::pointer<T>(bias),
+                         activation, y, z);
+      },
+      [=]<class T>(const detail::ActivatedGradients<T>& g) {
+        dense_backward<T>(n, f, h, x.data<T>(), kernel.data<T>(), activation, g.y, g.z, g.dy, g.dz,
+                          g.dx, g.d_kernel, g.d_bias);
+      });
 }
 
 /// Rows of the table by number.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// elman/autograd/ops_pool.hpp: pooling and padding with zeros as single nodes.
+// elman/autograd/ops_pool.hpp: pooling, larger images and padding with zeros as single nodes.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
 
 #include "elman/autograd/ops_conv.hpp"
 #include "elman/layers/pool.hpp"
+#include "elman/layers/up_sampling.hpp"
 
 namespace elman::ops {
 
@@ -31,6 +33,48 @@ inline Tensor pool(Pool kind, const Tensor& x, const std::vector<Index>& size,
       using T = decltype(zero);
       pool_backward<T>(kind, window, x.dim(0), x.data<T>(), y.data<T>(), d[0].template data<T>(),
                        sink.buffer(0).template mutable_data<T>());
+    });
+  });
+  return y;
+}
+
+/// Every position of the spatial axes times[k] times; one node.
+/// Shapes    x [N, spatial, C]  ->  [N, spatial times, C], one to three spatial axes
+/// Errors    std::invalid_argument on a rank that does not fit, or for a number outside [1, 2^40]
+inline Tensor up_sample(const Tensor& input, const std::vector<Index>& times) {
+  const Tensor x = as_float(input);
+  const Index rank = static_cast<Index>(times.size());
+  constexpr Index kMost = Index{1} << 40;
+  const bool positive =
+      std::all_of(times.begin(), times.end(), [](Index k) { return k >= 1 && k <= kMost; });
+  if (rank < 1 || rank > 3 || !positive) {
+    fail("up_sample", "times: expected one to three numbers from 1 to 2^40");
+  }
+  if (x.ndim() != rank + 2) {
+    fail("up_sample", "x: expected " + std::to_string(rank + 2) +
+                          " axes (N, spatial axes, C), got " + x.shape().text());
+  }
+  UpSampling form;
+  form.images = x.dim(0);
+  form.channels = x.shape().back();
+  Shape shape = x.shape();
+  for (Index k = 0; k < rank; ++k) {
+    const auto axis = static_cast<std::size_t>(3 - rank + k);
+    form.in[axis] = shape[k + 1];
+    form.times[axis] = times[static_cast<std::size_t>(k)];
+    shape[k + 1] *= form.times[axis];
+  }
+  Tensor y(shape, x.dtype());
+  visit_float("up_sample", x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    up_sampling_forward<T>(form, x.data<T>(), y.template mutable_data<T>());
+  });
+  if (!recording({&x})) return y;
+  record_into("up_sample", {x}, {y}, [form](const std::vector<Tensor>& d, GradientSink& sink) {
+    visit_float("up_sample", d[0].dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      up_sampling_backward<T>(form, d[0].template data<T>(),
+                              sink.buffer(0).template mutable_data<T>());
     });
   });
   return y;
