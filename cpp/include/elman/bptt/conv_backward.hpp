@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "elman/bptt/conv_problem.hpp"
+#include "elman/bptt/conv_tiles.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/recurrent.hpp"
 
@@ -77,6 +77,14 @@ class ConvBackward {
   template <class Epilogue>
   void each_row(Index s, Epilogue&& epilogue) {
     const double flops = 2.0 * double(in_.rows()) * double(turned_.depth() * in_.filters);
+    if (w_.tiles && s < in_.dims.time) {
+      const bool scales = in_.recurrent_dropout.gates != 0;
+      return detail::state_gradient_by_tiles(
+          in_, w_.state_tiles, flops, slots(s, {}), in_.dims.time * in_.pixels() * in_.slots(),
+          [&](const detail::Place& at, Index block, const simd::Packet<T>& dh) {
+            epilogue(at, block, scales ? simd::mul(dh, factor(0, at, block)) : dh);
+          });
+    }
     detail::over_rows(flops, in_.rows(), [&](Index first, Index last) {
       Workspace& workspace = detail::thread_workspace();
       const Workspace::Scope scope(workspace);

@@ -4,14 +4,15 @@
 
 #include <array>
 
-#include "elman/bptt/conv_problem.hpp"
+#include "elman/bptt/conv_tiles.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/recurrent.hpp"
 
 namespace elman::bptt {
 
 /// All steps, one after the other; the threads share the rows of each. The convolutions of a step
-/// are one product of patches with the packed kernels, and the cell's pointwise step its epilogue.
+/// are one product, of patches or of the points of tiles, and the cell's pointwise step its
+/// epilogue.
 template <class T, class Activations>
 class ConvForward {
   using Cell = ConvLstm;
@@ -19,7 +20,7 @@ class ConvForward {
   static constexpr Index kW = simd::kWidth<T>;
 
  public:
-  ConvForward(const ConvInputs<T>& in, const ForwardWeights<T, Cell>& weights,
+  ConvForward(const ConvInputs<T>& in, const ConvForwardWeights<T>& weights,
               const Activations& fn, const Outputs<T>& out)
       : in_(in), w_(weights), fn_(fn), out_(out), hp_(in.padded()), image_(in.dims.units) {
     if (out.saved.h) {
@@ -41,6 +42,13 @@ class ConvForward {
 
   void run() {
     for (Index s = 0; s < in_.dims.time; ++s) {
+      if (w_.tiles) {
+        detail::step_by_tiles(in_, w_, {in_.x.at(0, in_.time(s)), in_.x.row}, before(s),
+                              [&](const detail::Place& at, Index block, const T* sums) {
+                                unit(s, at, block, sums);
+                              });
+        continue;
+      }
       detail::over_rows(in_.flops_of_step(), in_.rows(),
                         [&](Index first, Index last) { step(s, first, last); });
     }
@@ -189,7 +197,7 @@ class ConvForward {
   }
 
   const ConvInputs<T>& in_;
-  const ForwardWeights<T, Cell>& w_;
+  const ConvForwardWeights<T>& w_;
   const Activations& fn_;
   const Outputs<T>& out_;
   Index hp_, image_;

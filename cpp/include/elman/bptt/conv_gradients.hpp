@@ -2,8 +2,11 @@
 // elman/bptt/conv_gradients.hpp: from the gate gradients of all images to those of weights and x.
 #pragma once
 
+#include <vector>
+
 #include "elman/bptt/conv_problem.hpp"
 #include "elman/kernels/product.hpp"
+#include "elman/layers/tiles_gradient.hpp"
 
 namespace elman::bptt {
 
@@ -31,7 +34,46 @@ class ConvGradients {
     return saved_.slots + (n * in_.dims.time + t) * in_.pixels() * row_;
   }
 
+  // The sum of one convolution's kernel by tiles, over the steps from `first` on; images(n, s) are
+  // what its window reads. False if that is not possible or not worth it.
+  template <class Images>
+  bool by_tiles(const Window& window, const Factors<T>& factors, Index first, Images&& images,
+                T* out) const {
+    if (!tiles_fit(window) || factors.per_gate() ||
+        !tiles_pay<T>(window, window.channels, in_.slots())) {
+      return false;
+    }
+    std::vector<const T*> x, gradients, scales;
+    for (Index n = 0; n < in_.dims.batch; ++n) {
+      for (Index s = first; s < in_.dims.time; ++s) {
+        if (!in_.used(n, s)) continue;  // its gradients are zeros, its input may be NaN
+        x.push_back(images(n, s));
+        gradients.push_back(dz(n, in_.time(s)));
+        if (factors.gates != 0) scales.push_back(factors.row(0, n));
+      }
+    }
+    TileSource<T> from = TileSource<T>::of(window, nullptr, 0), to;
+    from.images = x.data();
+    if (factors.gates != 0) from.factors = scales.data();
+    to.channels = to.pixel = row_;
+    to.images = gradients.data();
+    const TileKernelGradient<T> sum(TileGrid(window), from, to, Index(x.size()));
+    if (!sum.finite()) return false;
+    constexpr Index kW = simd::kWidth<T>;
+    const Index f = in_.filters;
+    sum.store([&](Index tap, Index channel, Index block, const simd::Packet<T>& gradient) {
+      const Index gate = block * kW / hp_, j = block * kW % hp_;
+      T* target = out + ((tap * window.channels + channel) * kG + gate) * f + j;
+      const simd::Packet<T> before =
+          out_.overwrite ? simd::zero<T>() : simd::load_partial(target, f - j);
+      simd::store_partial<T>(target, simd::add(before, gradient), f - j);
+    });
+    return true;
+  }
+
   void kernel() {
+    const auto images = [&](Index n, Index s) { return in_.x.at(n, in_.time(s)); };
+    if (by_tiles(in_.input, in_.input_dropout, 0, images, out_.kernel)) return;
     Sum sum(*this, in_.input, in_.input_dropout);
     for (Index n = 0; n < in_.dims.batch; ++n) {
       sum.add({in_.x.at(n, 0), in_.x.step}, n, 0, in_.dims.time);
@@ -41,6 +83,11 @@ class ConvGradients {
 
   // dz of step s meets h of the step before.
   void recurrent_kernel() {
+    const auto images = [&](Index n, Index s) -> const T* {
+      return s == 0 ? in_.h0 + n * in_.dims.units : saved_.h.at(n, s - 1);
+    };
+    const Index from = in_.h0 == nullptr ? 1 : 0;
+    if (by_tiles(in_.state, in_.recurrent_dropout, from, images, out_.recurrent_kernel)) return;
     Sum sum(*this, in_.state, in_.recurrent_dropout);
     const Index steps = in_.dims.time;
     for (Index n = 0; steps > 0 && n < in_.dims.batch; ++n) {

@@ -21,7 +21,7 @@ namespace elman::bptt {
 /// Cost      8 N T P F taps (C + F) flop; no allocation between the first step and the last after
 ///           the first call on a thread
 template <class T>
-inline void conv_forward(const ConvInputs<T>& in, const ForwardWeights<T, ConvLstm>& weights,
+inline void conv_forward(const ConvInputs<T>& in, const ConvForwardWeights<T>& weights,
                          const AnyActivations& activations, const Outputs<T>& out) {
   with_activations<T, ConvLstm>(activations, [&](const auto& fn) {
     ConvForward<T, std::decay_t<decltype(fn)>>(in, weights, fn, out).run();

@@ -7,7 +7,7 @@
 #include "elman/cells/conv_lstm.hpp"
 #include "elman/core/threads.hpp"
 #include "elman/core/workspace.hpp"
-#include "elman/layers/window.hpp"
+#include "elman/layers/tiles.hpp"
 
 namespace elman::bptt {
 
@@ -27,6 +27,17 @@ struct ConvInputs : Inputs<T> {
   Index rows() const { return this->dims.batch * pixels(); }
   Index padded() const { return simd::padded<T>(filters); }
   Index slots() const { return ConvLstm::kSlots * padded(); }
+  /// Whether the sums of a step, and the gradient of h, are computed in tiles of 2 x 2 pixels.
+  /// Masks that differ by gate would need the points of h once for each.
+  bool steps_by_tiles() const {
+    return tiles_fit(input) && tiles_fit(state) && !this->input_dropout.per_gate() &&
+           !this->recurrent_dropout.per_gate() &&
+           tiles_pay<T>(state, input.channels + filters, slots());
+  }
+  bool state_gradient_by_tiles() const {
+    return tiles_fit(state) && !this->recurrent_dropout.per_gate() &&
+           tiles_pay<T>(state, slots(), filters);
+  }
   double flops_of_step() const {
     return 2.0 * double(rows()) * 4.0 * double(filters) * double(input.depth() + state.depth());
   }
@@ -48,7 +59,8 @@ struct ConvBackwardWeights {
   BackwardWeights<T, ConvLstm> input;
   // [F blocks][taps reversed, gates, Fp][W]; with a mask per gate [F blocks][gates, taps, Fp][W]
   AlignedBuffer<T> state;
-  bool per_gate = false;
+  TileWeights<T> state_tiles;  // the points of `state`, where the gradient of h goes by tiles
+  bool per_gate = false, tiles = false;
 
   void pack(const ConvInputs<T>& in, const KerasWeights<T>& w, bool with_x) {
     constexpr int kG = ConvLstm::kGates;
@@ -66,6 +78,10 @@ struct ConvBackwardWeights {
         kernels::pack_transposed(from + g * f, kG * f, f, f, state.data() + at * hp * kW, depth);
       }
     }
+    tiles = in.state_gradient_by_tiles();
+    if (!tiles) return;
+    const Index blocks = hp / kW, groups = (blocks + 7) / 8;  // of at most 8 packets
+    state_tiles.pack(state.data(), kG * hp, blocks, 1, (blocks + groups - 1) / groups);
   }
 };
 

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/bptt/conv_tiles.hpp: the convolutions of a step over images in tiles of 2 x 2 pixels.
+#pragma once
+
+#include <array>
+
+#include "elman/bptt/conv_problem.hpp"
+#include "elman/bptt/recurrent.hpp"
+#include "elman/layers/tiles.hpp"
+
+namespace elman::bptt {
+
+/// ForwardWeights, and their points where the step goes by tiles: columns [F blocks][gates].
+template <class T>
+struct ConvForwardWeights : ForwardWeights<T, ConvLstm> {
+  static constexpr Index kUnitBlocks = 2;  // of a group: 8 packets of sums a tile
+
+  TileWeights<T> x_tiles, h_tiles;
+  bool tiles = false;
+
+  void pack(const ConvInputs<T>& in, const KerasWeights<T>& w) {
+    constexpr Index kG = ConvLstm::kGates;
+    ForwardWeights<T, ConvLstm>::pack(in.input.depth(), in.filters, w, in.state.depth());
+    tiles = in.steps_by_tiles();
+    if (!tiles) return;
+    const Index blocks = in.padded() / simd::kWidth<T> * kG, group = kUnitBlocks * kG;
+    x_tiles.pack(this->x[0].data(), in.input.channels, blocks, kG, group);
+    h_tiles.pack(this->h[0].data(), in.filters, blocks, kG, group);
+  }
+};
+
+namespace detail {
+
+/// f(memory, places, count) for the tiles of N images, block by block, shared out to the threads.
+template <class T, class F>
+inline void over_tiles(double flops, const TileGrid& grid, Index images, Index group, F&& f) {
+  const Index tiles = images * grid.per_image(), unit = TileGrid::kUnit;
+  parallel_for(flops, (tiles + unit - 1) / unit, [&](Index begin, Index end) {
+    Workspace& workspace = thread_workspace();
+    const Workspace::Scope scope(workspace);
+    workspace.reserve(TileMemory<T>::bytes(group));
+    TileMemory<T> memory;
+    memory.take(workspace, group);
+    std::array<TilePlace, TileGrid::kTiles> places;
+    const Index last = std::min(tiles, end * unit);
+    for (Index first = begin * unit; first < last; first += TileGrid::kTiles) {
+      const Index count = std::min(TileGrid::kTiles, last - first);
+      grid.locate(first, count, places.data());
+      f(memory, places.data(), count);
+    }
+  });
+}
+
+/// One step of the forward loop: unit(place, block, sums) with the sums of all gates. `state` has
+/// no data where it is zero and adds nothing.
+template <class T, class Unit>
+inline void step_by_tiles(const ConvInputs<T>& in, const ConvForwardWeights<T>& w,
+                          const Images<T>& x, const Images<T>& state, Unit&& unit) {
+  constexpr Index kW = simd::kWidth<T>, kG = ConvLstm::kGates;
+  const TileGrid grid(in.state);
+  const auto source = [](const Window& window, const Images<T>& images, const Factors<T>& factors) {
+    TileSource<T> out = TileSource<T>::of(window, images.data, images.stride);
+    if (factors.gates != 0) out.factor = factors.row(0, 0);
+    out.factor_image = factors.columns;
+    return out;
+  };
+  const TileSource<T> xs = source(in.input, x, in.input_dropout);
+  const TileSource<T> hs = source(in.state, state, in.recurrent_dropout);
+  const TileSide<T> x_side{&xs, &w.x_tiles};
+  const TileSide<T> h_side{state.data == nullptr ? nullptr : &hs, &w.h_tiles};
+  const Index bias = in.padded();
+  over_tiles<T>(in.flops_of_step(), grid, in.dims.batch, w.h_tiles.group,
+                [&](const TileMemory<T>& memory, const TilePlace* places, Index count) {
+    const TileConvolution<T> convolution(h_side, x_side, memory);
+    convolution.run(places, count, [&](const TilePlace& at, Index block, const T* y) {
+      const Index group = w.h_tiles.group_size(block);
+      grid.each_output(at, [&](Index q, Index pixel) {
+        alignas(64) T sums[kG * kW];
+        for (Index u = 0; u < group; u += kG) {
+          const Index filters = (block + u) / kG;
+          for (Index g = 0; g < kG; ++g) {
+            simd::store<T>(sums + g * kW,
+                           simd::add(simd::load<T>(y + (q * group + u + g) * kW),
+                                     simd::load<T>(w.bias.data() + g * bias + filters * kW)));
+          }
+          unit(Place{at.image, pixel}, filters, static_cast<const T*>(sums));
+        }
+      });
+    });
+  });
+}
+
+/// The gradient of h from the gate gradients of one step, without dropout factors:
+/// epilogue(place, block, packet).
+/// Shapes    dz: images of [P, 4, Fp], `stride` apart
+template <class T, class Epilogue>
+inline void state_gradient_by_tiles(const ConvInputs<T>& in, const TileWeights<T>& w, double flops,
+                                    const T* dz, Index stride, Epilogue&& epilogue) {
+  constexpr Index kW = simd::kWidth<T>;
+  const Window turned = transposed_window(in.state, in.slots());
+  const TileGrid grid(turned);
+  const TileSource<T> source = TileSource<T>::of(turned, dz, stride);
+  over_tiles<T>(flops, grid, in.dims.batch, w.group,
+                [&](const TileMemory<T>& memory, const TilePlace* places, Index count) {
+    const TileConvolution<T> convolution({&source, &w}, {}, memory);
+    convolution.run(places, count, [&](const TilePlace& at, Index block, const T* y) {
+      const Index group = w.group_size(block);
+      grid.each_output(at, [&](Index q, Index pixel) {
+        for (Index b = 0; b < group; ++b) {
+          epilogue(Place{at.image, pixel}, block + b, simd::load<T>(y + (q * group + b) * kW));
+        }
+      });
+    });
+  });
+}
+
+}  // namespace detail
+
+}  // namespace elman::bptt
