@@ -31,43 +31,35 @@ inline constexpr Index kWinogradPoints = 16;
 
 namespace detail {
 
-/// Row i of B^T times four values.
-template <int I, class P>
-inline P winograd_input_row(const P& d0, const P& d1, const P& d2, const P& d3) {
-  if constexpr (I == 0) return simd::sub(d0, d2);
-  if constexpr (I == 1) return simd::add(d1, d2);
-  if constexpr (I == 2) return simd::sub(d2, d1);
-  if constexpr (I == 3) return simd::sub(d3, d1);
-}
-
-// One row of points: of the four rows of pixels each reads two.
+// One row of points: of the four rows of pixels each reads two. The other rows are read again
+// rather than kept: 16 packets would not fit into the registers of AVX2.
 template <int I, class T>
-inline void winograd_input_points(const T* const (&d)[16], Index c, T* v, Index stride) {
+inline void winograd_input_points(const T* d, Index line, Index pixel, T* v, Index stride) {
   Packet<T> t[4];
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) {
-    const auto pixel = [&](int i) { return simd::loadu<T>(d[4 * i + j] + c); };
-    if constexpr (I == 0) t[j] = simd::sub(pixel(0), pixel(2));
-    if constexpr (I == 1) t[j] = simd::add(pixel(1), pixel(2));
-    if constexpr (I == 2) t[j] = simd::sub(pixel(2), pixel(1));
-    if constexpr (I == 3) t[j] = simd::sub(pixel(3), pixel(1));
+    const auto row = [&](int i) { return simd::loadu<T>(d + i * line + j * pixel); };
+    if constexpr (I == 0) t[j] = simd::sub(row(0), row(2));
+    if constexpr (I == 1) t[j] = simd::add(row(1), row(2));
+    if constexpr (I == 2) t[j] = simd::sub(row(2), row(1));
+    if constexpr (I == 3) t[j] = simd::sub(row(3), row(1));
   }
-  simd::store<T>(v, winograd_input_row<0>(t[0], t[1], t[2], t[3]));
-  simd::store<T>(v + stride, winograd_input_row<1>(t[0], t[1], t[2], t[3]));
-  simd::store<T>(v + 2 * stride, winograd_input_row<2>(t[0], t[1], t[2], t[3]));
-  simd::store<T>(v + 3 * stride, winograd_input_row<3>(t[0], t[1], t[2], t[3]));
+  simd::store<T>(v, simd::sub(t[0], t[2]));
+  simd::store<T>(v + stride, simd::add(t[1], t[2]));
+  simd::store<T>(v + 2 * stride, simd::sub(t[2], t[1]));
+  simd::store<T>(v + 3 * stride, simd::sub(t[3], t[1]));
 }
 
 }  // namespace detail
 
-/// v[point] = B^T d B for whole packets of channels; d: pixels of a 4 x 4 piece, row by row.
+/// v[point] = B^T d B for whole packets of channels; d: the first of 4 x 4 pixels.
 template <class T>
-inline void winograd_input(const T* const (&d)[16], Index lanes, T* v, Index stride) {
-  for (Index c = 0; c < lanes; c += simd::kWidth<T>, v += simd::kWidth<T>) {
-    detail::winograd_input_points<0>(d, c, v, stride);
-    detail::winograd_input_points<1>(d, c, v + 4 * stride, stride);
-    detail::winograd_input_points<2>(d, c, v + 8 * stride, stride);
-    detail::winograd_input_points<3>(d, c, v + 12 * stride, stride);
+inline void winograd_input(const T* d, Index line, Index pixel, Index lanes, T* v, Index stride) {
+  for (Index c = 0; c < lanes; c += simd::kWidth<T>) {
+    detail::winograd_input_points<0>(d + c, line, pixel, v + c, stride);
+    detail::winograd_input_points<1>(d + c, line, pixel, v + c + 4 * stride, stride);
+    detail::winograd_input_points<2>(d + c, line, pixel, v + c + 8 * stride, stride);
+    detail::winograd_input_points<3>(d + c, line, pixel, v + c + 12 * stride, stride);
   }
 }
 
@@ -163,32 +155,80 @@ inline int winograd_blocks(Index left) {
   return blocks_for<1>(TileShape<1>::kMaxRows, left);
 }
 
-/// Rows [0, rows) times `blocks` packets of columns, in tiles that reach from one end to the other;
-/// strides as in `all`, which is the upper left corner.
+/// out[row][block] (+)= sum over two sides of a[row, :] w[block], for one point of some tiles.
 template <class T>
-inline void winograd_product(Index rows, Index blocks, const Tile<T>& all) {
-  using Plain = Gating<1, 1>;
+struct PointProduct {
+  struct Side {
+    const T* a = nullptr;
+    const T* w = nullptr;
+    Index w_block = 0, depth = 0;
+  };
+  Side sides[2];
+  Index row = 0;  // of a
+  T* out = nullptr;
+  Index out_row = 0;
+  bool add = false;
+};
+
+namespace detail {
+
+/// The rows [first, last), R at a time, of U blocks.
+template <class T, int R, int U>
+__attribute__((noinline)) void point_rows(const PointProduct<T>& p, Index first, Index last,
+                                          Index block) {
+  constexpr int kW = simd::kWidth<T>;
+  Operand<T> sides[2];
+  for (int i = 0; i < 2; ++i) {
+    sides[i].w = p.sides[i].w + block * p.sides[i].w_block;
+    sides[i].w_block = p.sides[i].w_block;
+    sides[i].w_k = kW;
+    sides[i].row_stride = p.row;
+    sides[i].depth = p.sides[i].depth;
+  }
+  T* out = p.out + first * p.out_row + block * kW;
+  for (Index row = first; row < last; row += R, out += R * p.out_row) {
+    Packet<T> acc[R][U][1];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int u = 0; u < U; ++u) {
+        acc[r][u][0] = p.add ? simd::load<T>(out + r * p.out_row + u * kW) : simd::zero<T>();
+      }
+    }
+    for (int i = 0; i < 2; ++i) {
+      if (sides[i].depth == 0) continue;
+      sides[i].a = p.sides[i].a + row * p.row;
+      accumulate<T, R, U, 1, 1, 0, false>(acc, sides[i]);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int u = 0; u < U; ++u) simd::store<T>(out + r * p.out_row + u * kW, acc[r][u][0]);
+    }
+  }
+}
+
+// Rows in tiles of `R`, the rest one by one: 48 rows, or a dozen less at the end of a share, are
+// whole tiles.
+template <class T, int R, int U>
+inline void point_columns(const PointProduct<T>& p, Index rows, Index block) {
+  const Index whole = rows / R * R;
+  if (whole > 0) point_rows<T, R, U>(p, 0, whole, block);
+  if (whole < rows) point_rows<T, 1, U>(p, whole, rows, block);
+}
+
+}  // namespace detail
+
+template <class T>
+inline void point_product(const PointProduct<T>& p, Index rows, Index blocks) {
   for (Index block = 0; block < blocks;) {
     const int width = winograd_blocks(blocks - block);
-    const Tile<T> column = next_blocks(all, block);
-    for (Index r = 0; r < rows;) {
-      const bool triple = width == 3 && rows - r >= 4;
-      const int height = triple ? 4 : TileShape<1>::rows(rows - r);
-      Tile<T> tile = column;
-      tile.out += r * tile.out_row;
-      if (tile.init != nullptr) tile.init += r * tile.init_row;
-      tile.x.a += r * tile.x.row_stride;
-      tile.h.a += r * tile.h.row_stride;
-      if (triple) {
-        detail::tile_product<T, 4, 3, Plain, false>(tile);
-      } else if (width == 3) {
-        run_tile<T, Plain>(height, 2, tile);
-        run_tile<T, Plain>(height, 1, next_blocks(tile, 2));
-      } else {
-        run_tile<T, Plain>(height, width, tile);
-      }
-      r += height;
+    if constexpr (simd::kRegisters == 32) {
+      if (width == 4) detail::point_columns<T, 6, 4>(p, rows, block);
     }
+    if (width == 3) detail::point_columns<T, 4, 3>(p, rows, block);
+    if (width == 2) detail::point_columns<T, 6, 2>(p, rows, block);
+    if (width == 1) detail::point_columns<T, 6, 1>(p, rows, block);
     block += width;
   }
 }

@@ -125,35 +125,51 @@ struct TilePoints {
   T* pixels = nullptr;  // [16][kLanes], then zeros [kLanes]
   Index row = 0;        // columns
 
-  static Index size() { return 16 * TileGrid::kTiles * kLanes; }
+  static Index size() { return 16 * distance(kLanes); }
   static Index pixels_size() { return 17 * kLanes; }
-  [[nodiscard]] Index point() const { return TileGrid::kTiles * row; }
+  [[nodiscard]] Index point() const { return distance(row); }
+  /// From point to point, with `lanes` of each tile: an odd number of cache lines, as the 16 points
+  /// of a tile are written together and would else fall into few sets of the cache.
+  static constexpr Index distance(Index lanes) {
+    return TileGrid::kTiles * lanes + 64 / Index(sizeof(T));
+  }
 
   void load(const TilePiece<T>& piece, const TilePlace* places, Index tiles) const {
     const TileSource<T>& s = *piece.source;
     const bool copies = s.scales() || piece.count % simd::kWidth<T> != 0;
-    const T* const zeros = pixels + 16 * kLanes;
-    const T* d[16];
+    const Index lanes = piece.lanes();
     for (Index t = 0; t < tiles; ++t) {
-      const TilePlace& at = places[t];
-      const T* const image = s.at(at.image) + piece.first;
-      const T* const factor = s.factor_at(at.image);
-      const Index h0 = at.row - s.height.before, w0 = at.column - s.width.before;
-      for (Index i = 0; i < 4; ++i) {
-        const bool there = h0 + i >= 0 && h0 + i < s.height.in;
-        const Index line = (h0 + i) * s.width.in + w0;
-        for (Index j = 0; j < 4; ++j) {
-          const bool inside = there && w0 + j >= 0 && w0 + j < s.width.in;
-          const T* from = inside ? image + (line + j) * s.pixel : zeros;
-          if (copies && inside) {
-            const T* by = factor == nullptr ? nullptr : factor + (line + j) * s.channels;
-            if (by != nullptr) by += piece.first;
-            from = copy(from, by, piece.count, pixels + (4 * i + j) * kLanes);
-          }
-          d[4 * i + j] = from;
-        }
+      const Index h = places[t].row - s.height.before, w = places[t].column - s.width.before;
+      const bool whole = h >= 0 && h + 4 <= s.height.in && w >= 0 && w + 4 <= s.width.in;
+      T* const to = v + t * row + piece.column;
+      if (whole && !copies) {
+        const T* first = s.at(places[t].image) + (h * s.width.in + w) * s.pixel + piece.first;
+        kernels::winograd_input<T>(first, s.width.in * s.pixel, s.pixel, lanes, to, point());
+      } else {
+        copy_pixels(piece, places[t].image, h, w);
+        kernels::winograd_input<T>(pixels, 4 * kLanes, kLanes, lanes, to, point());
       }
-      kernels::winograd_input<T>(d, piece.lanes(), v + t * row + piece.column, point());
+    }
+  }
+
+  // The 4 x 4 pixels from (h, w) on: zeros beyond the edges, the channels in whole packets.
+  void copy_pixels(const TilePiece<T>& piece, Index image, Index h, Index w) const {
+    const TileSource<T>& s = *piece.source;
+    const T* const data = s.at(image) + piece.first;
+    const T* factor = s.factor_at(image);
+    if (factor != nullptr) factor += piece.first;
+    for (Index i = 0; i < 4; ++i) {
+      const bool there = h + i >= 0 && h + i < s.height.in;
+      for (Index j = 0; j < 4; ++j) {
+        T* to = pixels + (4 * i + j) * kLanes;
+        if (!there || w + j < 0 || w + j >= s.width.in) {
+          std::fill_n(to, piece.lanes(), T(0));
+          continue;
+        }
+        const Index at = (h + i) * s.width.in + w + j;
+        copy(data + at * s.pixel, factor == nullptr ? nullptr : factor + at * s.channels,
+             piece.count, to);
+      }
     }
   }
 
@@ -315,26 +331,19 @@ class TileConvolution {
 
   void multiply(const Pieces& pieces, Index block, Index group, Index tiles, bool add) const {
     for (Index point = 0; point < kernels::kWinogradPoints; ++point) {
-      kernels::Tile<T> tile;
-      tile.out = memory_.sums + point * group * kW;
-      tile.out_row = tile.init_row = kernels::kWinogradPoints * group * kW;
-      tile.out_block = tile.init_block = kW;
-      if (add) tile.init = tile.out;
-      const auto operand = [&](std::size_t i) {
-        kernels::Operand<T> out;
-        if (pieces[i].source == nullptr) return out;
+      kernels::PointProduct<T> product;
+      product.row = points_.row;
+      product.out = memory_.sums + point * group * kW;
+      product.out_row = kernels::kWinogradPoints * group * kW;
+      product.add = add;
+      for (std::size_t i = 0; i < 2; ++i) {
+        if (pieces[i].source == nullptr) continue;
         const TileWeights<T>& weights = *sides_[i].weights;
-        out.a = points_.v + point * points_.point() + pieces[i].column;
-        out.row_stride = points_.row;
-        out.w = weights.weights(point, block) + pieces[i].first * kW;
-        out.w_block = weights.depth * kW;
-        out.w_k = kW;
-        out.depth = pieces[i].count;
-        return out;
-      };
-      tile.x = operand(0);
-      tile.h = operand(1);
-      kernels::winograd_product<T>(tiles, group, tile);
+        product.sides[i] = {points_.v + point * points_.point() + pieces[i].column,
+                            weights.weights(point, block) + pieces[i].first * kW,
+                            weights.depth * kW, pieces[i].count};
+      }
+      kernels::point_product<T>(product, tiles, group);
     }
   }
 

@@ -95,8 +95,8 @@ class TileKernelGradient {
   }
 
   void run(const Piece& p, Range images, T* sums) const {
-    T* v = kernels::thread_scratch<T, 10>(kPoints * kTiles * kLanes);
-    T* e = kernels::thread_scratch<T, 11>(kPoints * kTiles * p.blocks * kW);
+    T* v = kernels::thread_scratch<T, 10>(TilePoints<T>::size());
+    T* e = kernels::thread_scratch<T, 11>(kPoints * TilePoints<T>::distance(p.blocks * kW));
     T* pixels = kernels::thread_scratch<T, 12>(TilePoints<T>::pixels_size());
     std::fill_n(pixels, TilePoints<T>::pixels_size(), T(0));
     const TilePiece<T> channels{&x_, p.first_channel, p.channels, 0};
@@ -110,7 +110,7 @@ class TileKernelGradient {
       spread(p, places.data(), tiles, pixels, e);
       for (Index point = 0; point < kPoints; ++point) {
         const kernels::detail::OuterTile<T> all{
-            v + point * points.point(), points.row, e + point * kTiles * p.blocks * kW,
+            v + point * points.point(), points.row, e + point * TilePoints<T>::distance(p.blocks * kW),
             p.blocks * kW,              tiles,      sums + point * p.channels * p.blocks * kW,
             p.blocks * kW};
         kernels::winograd_outer_product<T>(p.channels, p.blocks, all);
@@ -132,7 +132,8 @@ class TileKernelGradient {
           d[q] = TilePoints<T>::copy(d[q], nullptr, count, pixels + q * kLanes);
         }
       });
-      kernels::winograd_output_gradient<T>(d, lanes, e + t * lanes, kTiles * lanes);
+      kernels::winograd_output_gradient<T>(d, lanes, e + t * lanes,
+                                           TilePoints<T>::distance(lanes));
     }
   }
 
