@@ -22,10 +22,9 @@ class ConvGradients {
       : in_(in), saved_(saved), out_(out), hp_(in.padded()), row_(in.slots()) {}
 
   void run(const ConvBackwardWeights<T>& weights) {
-    if (out_.kernel != nullptr) kernel();
-    if (out_.recurrent_kernel != nullptr) recurrent_kernel();
+    const bool wanted = out_.kernel != nullptr || out_.recurrent_kernel != nullptr;
+    if (!wanted || !in_.steps_by_tiles() || !by_tiles()) tap_by_tap();
     if (in_.dims.time == 0 || in_.dims.batch == 0) return;
-    if (out_.bias != nullptr) bias();
     if (out_.x != nullptr) inputs(weights.input.x.data());
   }
 
@@ -34,46 +33,65 @@ class ConvGradients {
     return saved_.slots + (n * in_.dims.time + t) * in_.pixels() * row_;
   }
 
-  // The sum of one convolution's kernel by tiles, over the steps from `first` on; images(n, s) are
-  // what its window reads. False if that is not possible or not worth it.
-  template <class Images>
-  bool by_tiles(const Window& window, const Factors<T>& factors, Index first, Images&& images,
-                T* out) const {
-    if (!tiles_fit(window) || factors.per_gate() ||
-        !tiles_pay<T>(window, window.channels, in_.slots())) {
-      return false;
-    }
-    std::vector<const T*> x, gradients, scales;
+  // Both kernels and the bias in one sum over the tiles; false where a sum is not finite.
+  bool by_tiles() const {
+    std::vector<const T*> x, h, gradients, x_factors, h_factors;
+    const auto add = [&](Index n, Index s, const T* state) {
+      if (!in_.used(n, s)) return;  // its gradients are zeros, its input may be NaN
+      x.push_back(in_.x.at(n, in_.time(s)));
+      h.push_back(state);
+      gradients.push_back(dz(n, in_.time(s)));
+      if (in_.input_dropout.gates != 0) x_factors.push_back(in_.input_dropout.row(0, n));
+      if (in_.recurrent_dropout.gates != 0) h_factors.push_back(in_.recurrent_dropout.row(0, n));
+    };
     for (Index n = 0; n < in_.dims.batch; ++n) {
-      for (Index s = first; s < in_.dims.time; ++s) {
-        if (!in_.used(n, s)) continue;  // its gradients are zeros, its input may be NaN
-        x.push_back(images(n, s));
-        gradients.push_back(dz(n, in_.time(s)));
-        if (factors.gates != 0) scales.push_back(factors.row(0, n));
-      }
+      for (Index s = 1; s < in_.dims.time; ++s) add(n, s, saved_.h.at(n, s - 1));
     }
-    TileSource<T> from = TileSource<T>::of(window, nullptr, 0), to;
-    from.images = x.data();
-    if (factors.gates != 0) from.factors = scales.data();
-    to.channels = to.pixel = row_;
-    to.images = gradients.data();
-    const TileKernelGradient<T> sum(TileGrid(window), from, to, Index(x.size()));
+    for (Index n = 0; in_.dims.time > 0 && n < in_.dims.batch; ++n) {  // zeros come last
+      add(n, 0, in_.h0 == nullptr ? nullptr : in_.h0 + n * in_.dims.units);
+    }
+    const auto source = [](const Window& window, const auto& images, const auto& factors) {
+      TileSource<T> out = TileSource<T>::of(window, nullptr, 0);
+      out.images = images.data();
+      if (!factors.empty()) out.factors = factors.data();
+      return out;
+    };
+    const TileSource<T> xs = source(in_.input, x, x_factors), hs = source(in_.state, h, h_factors);
+    TileSource<T> dy;
+    dy.channels = dy.pixel = row_;
+    dy.images = gradients.data();
+    const TileKernelGradient<T> sum(TileGrid(in_.state), {&hs, &xs}, dy, Index(x.size()));
     if (!sum.finite()) return false;
-    constexpr Index kW = simd::kWidth<T>;
-    const Index f = in_.filters;
-    sum.store([&](Index tap, Index channel, Index block, const simd::Packet<T>& gradient) {
-      const Index gate = block * kW / hp_, j = block * kW % hp_;
-      T* target = out + ((tap * window.channels + channel) * kG + gate) * f + j;
-      const simd::Packet<T> before =
-          out_.overwrite ? simd::zero<T>() : simd::load_partial(target, f - j);
-      simd::store_partial<T>(target, simd::add(before, gradient), f - j);
-    });
+    if (out_.recurrent_kernel != nullptr) {
+      sum.store(0, Target{*this, in_.filters, out_.recurrent_kernel});
+    }
+    if (out_.kernel != nullptr) sum.store(1, Target{*this, in_.input.channels, out_.kernel});
+    if (out_.bias != nullptr) add_bias(sum.output_sums());
     return true;
   }
 
+  // A kernel of `channels` whose gradient comes in packets.
+  struct Target {
+    const ConvGradients& of;
+    Index channels;
+    T* out;
+
+    void operator()(Index tap, Index channel, Index block, const simd::Packet<T>& gradient) const {
+      constexpr Index kW = simd::kWidth<T>;
+      const Index f = of.in_.filters, gate = block * kW / of.hp_, j = block * kW % of.hp_;
+      T* to = out + ((tap * channels + channel) * kG + gate) * f + j;
+      const auto before = of.out_.overwrite ? simd::zero<T>() : simd::load_partial(to, f - j);
+      simd::store_partial<T>(to, simd::add(before, gradient), f - j);
+    }
+  };
+
+  void tap_by_tap() {
+    if (out_.kernel != nullptr) kernel();
+    if (out_.recurrent_kernel != nullptr) recurrent_kernel();
+    if (out_.bias != nullptr && in_.rows() * in_.dims.time > 0) bias();
+  }
+
   void kernel() {
-    const auto images = [&](Index n, Index s) { return in_.x.at(n, in_.time(s)); };
-    if (by_tiles(in_.input, in_.input_dropout, 0, images, out_.kernel)) return;
     Sum sum(*this, in_.input, in_.input_dropout);
     for (Index n = 0; n < in_.dims.batch; ++n) {
       sum.add({in_.x.at(n, 0), in_.x.step}, n, 0, in_.dims.time);
@@ -83,11 +101,6 @@ class ConvGradients {
 
   // dz of step s meets h of the step before.
   void recurrent_kernel() {
-    const auto images = [&](Index n, Index s) -> const T* {
-      return s == 0 ? in_.h0 + n * in_.dims.units : saved_.h.at(n, s - 1);
-    };
-    const Index from = in_.h0 == nullptr ? 1 : 0;
-    if (by_tiles(in_.state, in_.recurrent_dropout, from, images, out_.recurrent_kernel)) return;
     Sum sum(*this, in_.state, in_.recurrent_dropout);
     const Index steps = in_.dims.time;
     for (Index n = 0; steps > 0 && n < in_.dims.batch; ++n) {
@@ -179,6 +192,9 @@ class ConvGradients {
     std::fill(sums.begin(), sums.end(), T(0));
     const Index rows = in_.rows() * in_.dims.time;
     kernels::add_column_sums(saved_.slots, row_, rows, row_, sums.data());
+    add_bias(sums.data());
+  }
+  void add_bias(const T* sums) const {
     for (Index g = 0; g < kG; ++g) {
       T* out = out_.bias + g * in_.filters;
       for (Index j = 0; j < in_.filters; ++j) out[j] += sums[g * hp_ + j];

@@ -63,6 +63,24 @@ inline void winograd_input(const T* d, Index line, Index pixel, Index lanes, T* 
   }
 }
 
+/// The same for one channel; d [4, 4].
+template <class T>
+inline void winograd_input_single(const T* d, T* v, Index stride) {
+  T t[16];
+  for (int j = 0; j < 4; ++j) {
+    t[j] = d[j] - d[8 + j];
+    t[4 + j] = d[4 + j] + d[8 + j];
+    t[8 + j] = d[8 + j] - d[4 + j];
+    t[12 + j] = d[12 + j] - d[4 + j];
+  }
+  for (int i = 0; i < 16; i += 4, v += 4 * stride) {
+    v[0] = t[i] - t[i + 2];
+    v[stride] = t[i + 1] + t[i + 2];
+    v[2 * stride] = t[i + 2] - t[i + 1];
+    v[3 * stride] = t[i + 3] - t[i + 1];
+  }
+}
+
 /// y[2 i + j] = A^T m A for one packet.
 template <class T>
 inline void winograd_output(const T* m, Index stride, Packet<T> (&y)[4]) {
@@ -262,7 +280,7 @@ __attribute__((noinline)) void outer_tile(const OuterTile<T>& t) {
   const T *a = t.a, *b = t.b;
   for (Index k = 0; k < t.depth; ++k, a += t.lda, b += t.ldb) {
     Packet<T> right[U];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int u = 0; u < U; ++u) right[u] = simd::load<T>(b + u * kW);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
@@ -283,37 +301,40 @@ __attribute__((noinline)) void outer_tile(const OuterTile<T>& t) {
 
 }  // namespace detail
 
-/// c[m, blocks of packets] += sum over k < depth of a[k, m] b[k, blocks]
+/// c[m, blocks of packets] += sum over k < depth of a[k, m] b[k, blocks], for at most 6 blocks
 template <class T>
-inline void winograd_outer_product(Index rows, Index blocks, const detail::OuterTile<T>& all) {
+inline void point_outer_product(Index rows, Index blocks, const detail::OuterTile<T>& all) {
   constexpr int kW = simd::kWidth<T>;
-  for (Index block = 0; block < blocks;) {
+  const auto at = [&](Index row, Index block) {
+    detail::OuterTile<T> tile = all;
+    tile.a += row;
+    tile.b += block * kW;
+    tile.c += row * tile.ldc + block * kW;
+    return tile;
+  };
+  const Index fours = rows / 4 * 4;
+  for (Index block = 0; block < blocks && fours > 0;) {
     const Index left = blocks - block;
     const int width = left == 3 || left == 5 ? 3 : left >= 2 ? 2 : 1;
-    const int most = width == 3 ? 4 : 6;
-    for (Index r = 0; r < rows;) {
-      detail::OuterTile<T> tile = all;
-      tile.a += r;
-      tile.b += block * kW;
-      tile.c += r * tile.ldc + block * kW;
-      const int height = rows - r >= most ? most : rows - r >= 4 ? 4 : rows - r >= 2 ? 2 : 1;
-      const auto with_height = [&]<int R>() {
-        if (width == 3) return detail::outer_tile<T, R, 3>(tile);
-        if (width == 2) return detail::outer_tile<T, R, 2>(tile);
-        detail::outer_tile<T, R, 1>(tile);
-      };
-      if (height == 6) {
-        width == 2 ? detail::outer_tile<T, 6, 2>(tile) : detail::outer_tile<T, 6, 1>(tile);
-      } else if (height == 4) {
-        with_height.template operator()<4>();
-      } else if (height == 2) {
-        with_height.template operator()<2>();
-      } else {
-        with_height.template operator()<1>();
-      }
+    for (Index r = 0; r < fours;) {
+      const int height = width == 2 && fours - r >= 6 && fours - r != 8 ? 6 : 4;
+      if (height == 6) detail::outer_tile<T, 6, 2>(at(r, block));
+      if (height == 4 && width == 3) detail::outer_tile<T, 4, 3>(at(r, block));
+      if (height == 4 && width == 2) detail::outer_tile<T, 4, 2>(at(r, block));
+      if (height == 4 && width == 1) detail::outer_tile<T, 4, 1>(at(r, block));
       r += height;
     }
     block += width;
+  }
+  // A row alone keeps as many sums in flight as there are blocks.
+  for (Index r = fours; r < rows; ++r) {
+    const detail::OuterTile<T> tile = at(r, 0);
+    if (blocks == 6) detail::outer_tile<T, 1, 6>(tile);
+    if (blocks == 5) detail::outer_tile<T, 1, 5>(tile);
+    if (blocks == 4) detail::outer_tile<T, 1, 4>(tile);
+    if (blocks == 3) detail::outer_tile<T, 1, 3>(tile);
+    if (blocks == 2) detail::outer_tile<T, 1, 2>(tile);
+    if (blocks == 1) detail::outer_tile<T, 1, 1>(tile);
   }
 }
 

@@ -91,7 +91,7 @@ struct TileSource {
   Index pixel = 0;  // from pixel to pixel
   const T* factor = nullptr;  // images of pixels of `channels`, contiguous
   Index factor_image = 0;
-  const T* const* images = nullptr;   // instead of data
+  const T* const* images = nullptr;   // instead of data; nullptr among them: zeros
   const T* const* factors = nullptr;  // instead of factor
 
   static TileSource of(const Window& window, const T* data, Index image) {
@@ -137,18 +137,46 @@ struct TilePoints {
   void load(const TilePiece<T>& piece, const TilePlace* places, Index tiles) const {
     const TileSource<T>& s = *piece.source;
     const bool copies = s.scales() || piece.count % simd::kWidth<T> != 0;
+    const bool few = 4 * piece.count <= simd::kWidth<T>;
     const Index lanes = piece.lanes();
     for (Index t = 0; t < tiles; ++t) {
       const Index h = places[t].row - s.height.before, w = places[t].column - s.width.before;
       const bool whole = h >= 0 && h + 4 <= s.height.in && w >= 0 && w + 4 <= s.width.in;
       T* const to = v + t * row + piece.column;
-      if (whole && !copies) {
+      if (s.at(places[t].image) == nullptr) {
+        for (Index i = 0; i < kernels::kWinogradPoints; ++i) {
+          std::fill_n(to + i * point(), lanes, T(0));
+        }
+      } else if (few) {
+        load_singly(piece, places[t].image, h, w, to);
+      } else if (whole && !copies) {
         const T* first = s.at(places[t].image) + (h * s.width.in + w) * s.pixel + piece.first;
         kernels::winograd_input<T>(first, s.width.in * s.pixel, s.pixel, lanes, to, point());
       } else {
         copy_pixels(piece, places[t].image, h, w);
         kernels::winograd_input<T>(pixels, 4 * kLanes, kLanes, lanes, to, point());
       }
+    }
+  }
+
+  // A channel or two one by one; the other lanes of their packet are not written.
+  void load_singly(const TilePiece<T>& piece, Index image, Index h, Index w, T* to) const {
+    const TileSource<T>& s = *piece.source;
+    const T* const factor = s.factor_at(image);
+    for (Index c = 0; c < piece.count; ++c) {
+      T d[16];
+      for (Index i = 0; i < 4; ++i) {
+        const bool there = h + i >= 0 && h + i < s.height.in;
+        for (Index j = 0; j < 4; ++j) {
+          T& value = d[4 * i + j];
+          value = 0;
+          if (!there || w + j < 0 || w + j >= s.width.in) continue;
+          const Index at = (h + i) * s.width.in + w + j;
+          value = s.at(image)[at * s.pixel + piece.first + c];
+          if (factor != nullptr) value *= factor[at * s.channels + piece.first + c];
+        }
+      }
+      kernels::winograd_input_single<T>(d, to + c, point());
     }
   }
 
