@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from elman._backend import core
-from problems import DROPOUTS, Operands, random_mask
-from reference_conv_lstm import ConvCell, conv, conv_lstm
+from problems import DROPOUTS, Call, Operands
+from reference_conv_lstm import ConvCell, conv
 
 
 @dataclass(frozen=True)
-class ConvProblem:
+class ConvProblem(Call):
     """One call of the fused kernel, channels last."""
 
     images: tuple[int, ...] = (5, 7)
@@ -25,157 +26,45 @@ class ConvProblem:
     padding: str = "same"
     stride: int = 1
     dilation: int = 1
-    activation: str = "tanh"
-    recurrent_activation: str = "sigmoid"
-    use_bias: bool = True
-    mask: str = "none"
-    initial_state: bool = False
-    input_dropout: str = "none"
-    recurrent_dropout: str = "none"
-    return_sequences: bool = True
-    go_backwards: bool = False
-    zero_output_for_mask: bool = False
-    seed: int = 0
 
     @property
-    def rank(self) -> int:
-        return len(self.images)
+    def window(self) -> tuple[int, ...]:
+        return self.kernel
 
     @property
     def strides(self) -> list[int]:
-        return [self.stride] * self.rank
+        return [self.stride] * len(self.images)
 
     @property
     def dilations(self) -> list[int]:
-        return [self.dilation] * self.rank
+        return [self.dilation] * len(self.images)
 
     @property
-    def terms(self) -> int:
-        """Products in one accumulation."""
-        return int(np.prod(self.kernel)) * (self.c + self.f) + 1
+    def step_shape(self) -> tuple[int, ...]:
+        return (*self.images, self.c)
 
     @property
-    def state_names(self) -> list[str]:
-        return ["h0", "c0"] if self.initial_state else []
-
     def state_shape(self) -> tuple[int, ...]:
-        kernel = np.zeros((*self.kernel, 1, self.f))
-        return conv(
-            np.zeros((self.n, *self.images, 1)), kernel, self.strides, self.padding, self.dilations
-        ).shape
+        kernel, image = np.zeros((*self.kernel, 1, self.f)), np.zeros((1, *self.images, 1))
+        return conv(image, kernel, self.strides, self.padding, self.dilations).shape[1:]
 
-    def operands(self) -> Operands:
-        """float64 arrays whose values float32 holds exactly; the mask is bool."""
-        rng = np.random.default_rng([self.seed, self.n, self.t, self.c, self.f, *self.images])
+    def fused(self) -> Any:
+        window = list(self.kernel), self.strides, self.padding, self.dilations
+        return core.conv_lstm(self.f, *window, self.activation, self.recurrent_activation)
 
-        def draw(*shape: int, scale: float = 1.0) -> np.ndarray:
-            return rng.uniform(-scale, scale, shape).astype(np.float32).astype(np.float64)
-
-        taps, c, f, state = int(np.prod(self.kernel)), self.c, self.f, self.state_shape()
-        made = {
-            "x": draw(self.n, self.t, *self.images, c),
-            "kernel": draw(*self.kernel, c, 4 * f, scale=(taps * c) ** -0.5),
-            "recurrent_kernel": draw(*self.kernel, f, 4 * f, scale=(taps * f) ** -0.5),
-        }
-        if self.use_bias:
-            made["bias"] = draw(4 * f)
-        made |= {name: draw(*state) for name in self.state_names}
-        if self.mask != "none":
-            made["mask"] = random_mask(rng, self.mask, self.n, self.t)
-        images = {"input_dropout": (self.n, *self.images, c), "recurrent_dropout": state}
-        for name, shape in images.items():
-            if getattr(self, name) != "none":
-                gates = 4 if getattr(self, name) == "gate" else 1
-                made[name] = (rng.random((gates, *shape)) < 0.75) * float(np.float32(4 / 3))
-        return made
-
-    def projections(self) -> list[np.ndarray]:
-        """Weights of the scalar loss: one array per output, then one per final state."""
-        rng = np.random.default_rng([self.seed, 7])
-        state = self.state_shape()
-        output = (state[0], self.t, *state[1:]) if self.return_sequences else state
-        shapes = [output, state, state]
-        return [rng.uniform(-1, 1, s).astype(np.float32).astype(np.float64) for s in shapes]
-
-
-def solve_reference(p: ConvProblem, o: Operands) -> list[np.ndarray]:
-    """[output, h, c] in float64."""
-    cell = ConvCell(
-        o["kernel"],
-        o["recurrent_kernel"],
-        o.get("bias"),
-        p.strides,
-        p.padding,
-        p.dilations,
-        p.activation,
-        p.recurrent_activation,
-        o.get("input_dropout"),
-        o.get("recurrent_dropout"),
-    )
-    sequence, states = conv_lstm(
-        cell,
-        o["x"],
-        initial_state=[o[name] for name in p.state_names] or None,
-        mask=o.get("mask"),
-        go_backwards=p.go_backwards,
-        zero_output_for_mask=p.zero_output_for_mask,
-    )
-    last = np.take(sequence, -1, sequence.ndim - p.rank - 2)
-    return [sequence if p.return_sequences else last, *states]
-
-
-def kernel_input(o: Operands, dtype: str) -> Operands:
-    """What the kernel is given: the dtype asked for, and NaN in x where a step is masked."""
-    given = {k: v if k == "mask" else v.astype(dtype) for k, v in o.items()}
-    if "mask" in o:
-        used = o["mask"].reshape(*o["mask"].shape, *[1] * (o["x"].ndim - 2))
-        given["x"] = np.where(used, given["x"], np.nan).astype(dtype)
-    return given
-
-
-def call_kernel(p: ConvProblem, tensors: dict) -> list:
-    """[output, h, c] of the fused kernel on tensors, variables or arrays."""
-    window = list(p.kernel), p.strides, p.padding, p.dilations
-    cell = core.conv_lstm(p.f, *window, p.activation, p.recurrent_activation)
-    output, states = cell.forward(
-        tensors["x"],
-        tensors["kernel"],
-        tensors["recurrent_kernel"],
-        tensors.get("bias"),
-        initial_state=[tensors[name] for name in p.state_names] or None,
-        mask=tensors.get("mask"),
-        input_dropout=tensors.get("input_dropout"),
-        recurrent_dropout=tensors.get("recurrent_dropout"),
-        return_sequences=p.return_sequences,
-        go_backwards=p.go_backwards,
-        zero_output_for_mask=p.zero_output_for_mask,
-    )
-    return [output, *states]
-
-
-def solve_kernel(p: ConvProblem, o: Operands, dtype: str) -> list[np.ndarray]:
-    tensors = {k: core.Tensor(v) for k, v in kernel_input(o, dtype).items()}
-    return [t.numpy() for t in call_kernel(p, tensors)]
-
-
-def kernel_gradients(
-    p: ConvProblem, o: Operands, losses: list[np.ndarray], dtype: str, names: list[str]
-) -> tuple[list[np.ndarray], Operands]:
-    """(outputs, gradients of sum_k sum(losses[k] * outputs[k]))."""
-    given = kernel_input(o, dtype)
-    sources = {name: core.Variable(given[name]) for name in names}
-    tensors = {k: core.Tensor(v) for k, v in given.items()} | sources
-    with core.Tape() as tape:
-        outputs = call_kernel(p, tensors)
-        total = core.Tensor(np.zeros((), dtype))
-        for output, weight in zip(outputs, losses, strict=True):
-            total = core.add(total, core.sum(core.multiply(output, weight.astype(dtype))))
-    found = tape.gradient(total, list(sources.values()))
-    filled = {
-        name: np.zeros(o[name].shape, dtype) if g is None else g.numpy()
-        for name, g in zip(names, found, strict=True)
-    }
-    return [t.numpy() for t in outputs], filled
+    def cell(self, o: Operands) -> ConvCell:
+        return ConvCell(
+            o["kernel"],
+            o["recurrent_kernel"],
+            o.get("bias"),
+            self.strides,
+            self.padding,
+            self.dilations,
+            self.activation,
+            self.recurrent_activation,
+            o.get("input_dropout"),
+            o.get("recurrent_dropout"),
+        )
 
 
 # Windows over one, two and three axes: even and odd kernels, strides and dilations, sizes at and

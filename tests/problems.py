@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,15 +25,10 @@ STEPS = ("mask", "reset_mask", "lengths")  # operands that say which steps count
 Operands = dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One call of the fused kernel; the sizes are pairwise different primes unless said."""
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """The options of one call; a subclass adds the sizes, n and t among them, and the cell."""
 
-    kind: str
-    n: int = 2
-    t: int = 5
-    f: int = 3
-    h: int = 7
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
     use_bias: bool = True
@@ -49,57 +45,125 @@ class Problem:
     gain: float = 1.0  # of the weights
     seed: int = 0
 
-    @property
-    def gates(self) -> int:
-        return GATES[self.kind]
+    gates: ClassVar[int] = 4
+    states: ClassVar[int] = 2
+    window: ClassVar[tuple[int, ...]] = ()  # of a convolution
 
     @property
-    def state_names(self) -> list[str]:
-        return ["h0", "c0"][: STATES[self.kind]] if self.initial_state else []
+    def step_shape(self) -> tuple[int, ...]:
+        """One step of one sample; the features are the last axis."""
+        raise NotImplementedError
+
+    @property
+    def state_shape(self) -> tuple[int, ...]:
+        """A state of one sample; the units are the last axis."""
+        raise NotImplementedError
+
+    def bias_shape(self) -> tuple[int, ...]:
+        return (self.gates * self.state_shape[-1],)
+
+    def fused(self) -> Any:
+        """The compiled cell."""
+        raise NotImplementedError
+
+    def cell(self, o: Operands) -> Any:
+        """The reference's cell."""
+        raise NotImplementedError
 
     @property
     def terms(self) -> int:
         """Products in one accumulation: features, units and the biases."""
-        return self.f + self.h + 2
+        taps = int(np.prod(self.window))
+        return taps * (self.step_shape[-1] + self.state_shape[-1]) + 2
+
+    @property
+    def state_names(self) -> list[str]:
+        return ["h0", "c0"][: self.states] if self.initial_state else []
 
     def operands(self) -> Operands:
         """float64 arrays whose values float32 holds exactly; the mask is bool."""
-        rng = np.random.default_rng([self.seed, self.n, self.t, self.f, self.h])
+        n, t, f, h = self.n, self.t, self.step_shape[-1], self.state_shape[-1]
+        rng = np.random.default_rng([self.seed, n, t, f, h, *self.step_shape[:-1]])
 
         def draw(*shape: int, scale: float = 1.0) -> np.ndarray:
             return rng.uniform(-scale, scale, shape).astype(np.float32).astype(np.float64)
 
-        g, h = self.gates, self.h
-        made = {
-            "x": draw(self.n, self.t, self.f),
-            "kernel": draw(self.f, g * h, scale=self.gain * self.f**-0.5),
-            "recurrent_kernel": draw(h, g * h, scale=self.gain * h**-0.5),
-        }
+        def weight(rows: int) -> np.ndarray:
+            shape = (*self.window, rows, self.gates * h)
+            return draw(*shape, scale=self.gain * float(np.prod(shape[:-1])) ** -0.5)
+
+        made = {"x": draw(n, t, *self.step_shape), "kernel": weight(f)}
+        made["recurrent_kernel"] = weight(h)
         if self.use_bias:
-            shape = (2, 3 * h) if self.kind == "gru_reset_after" else (g * h,)
-            made["bias"] = draw(*shape, scale=self.gain)
-        made |= {name: draw(self.n, h) for name in self.state_names}
+            made["bias"] = draw(*self.bias_shape(), scale=self.gain)
+        made |= {name: draw(n, *self.state_shape) for name in self.state_names}
         if self.mask != "none":
-            made["mask"] = random_mask(rng, self.mask, self.n, self.t)
+            made["mask"] = random_mask(rng, self.mask, n, t)
         if self.resets != "none":
-            made["reset_mask"] = rng.random((self.n, self.t)) < (1 if self.resets == "all" else 0.3)
+            made["reset_mask"] = rng.random((n, t)) < (1 if self.resets == "all" else 0.3)
         if self.lengths:  # from nothing to everything
-            made["lengths"] = rng.permutation(np.linspace(0, self.t, self.n).astype(np.int64))
-        for name, size in (("input_dropout", self.f), ("recurrent_dropout", h)):
+            made["lengths"] = rng.permutation(np.linspace(0, t, n).astype(np.int64))
+        sizes = {"input_dropout": self.step_shape, "recurrent_dropout": self.state_shape}
+        for name, size in sizes.items():
             sharing = getattr(self, name)
             if sharing != "none":
-                shape = (g if sharing == "gate" else 1, self.n, size)
+                shape = (self.gates if sharing == "gate" else 1, n, *size)
                 made[name] = (rng.random(shape) < 0.75) * float(np.float32(4 / 3))
         return made
 
     def projections(self) -> list[np.ndarray]:
         """Weights of the scalar loss: per output, final state and sequence of states one array."""
         rng = np.random.default_rng([self.seed, 7])
-        output = (self.n, self.t, self.h) if self.return_sequences else (self.n, self.h)
-        states = STATES[self.kind]
-        shapes = [output, *[(self.n, self.h)] * states]
-        shapes += [(self.n, self.t, self.h)] * (states if self.state_sequences else 0)
+        last = (self.n, *self.state_shape)
+        whole = (self.n, self.t, *self.state_shape)
+        shapes = [whole if self.return_sequences else last, *[last] * self.states]
+        shapes += [whole] * (self.states if self.state_sequences else 0)
         return [rng.uniform(-1, 1, s).astype(np.float32).astype(np.float64) for s in shapes]
+
+
+@dataclass(frozen=True)
+class Problem(Call):
+    """One call of a cell on vectors; the sizes are pairwise different primes unless said."""
+
+    kind: str
+    n: int = 2
+    t: int = 5
+    f: int = 3
+    h: int = 7
+
+    @property
+    def gates(self) -> int:
+        return GATES[self.kind]
+
+    @property
+    def states(self) -> int:
+        return STATES[self.kind]
+
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        return (self.f,)
+
+    @property
+    def state_shape(self) -> tuple[int, ...]:
+        return (self.h,)
+
+    def bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.h) if self.kind == "gru_reset_after" else super().bias_shape()
+
+    def fused(self) -> Any:
+        return core.FusedCell(self.kind, self.h, self.activation, self.recurrent_activation)
+
+    def cell(self, o: Operands) -> Cell:
+        return Cell(
+            self.kind,
+            o["kernel"],
+            o["recurrent_kernel"],
+            o.get("bias"),
+            self.activation,
+            self.recurrent_activation,
+            o.get("input_dropout"),
+            o.get("recurrent_dropout"),
+        )
 
 
 def random_mask(rng: np.random.Generator, pattern: str, n: int, t: int) -> np.ndarray:
@@ -117,20 +181,10 @@ def random_mask(rng: np.random.Generator, pattern: str, n: int, t: int) -> np.nd
     return mask
 
 
-def solve_reference(p: Problem, o: Operands) -> list[np.ndarray]:
-    """[output, *final states] in float64."""
-    cell = Cell(
-        p.kind,
-        o["kernel"],
-        o["recurrent_kernel"],
-        o.get("bias"),
-        p.activation,
-        p.recurrent_activation,
-        o.get("input_dropout"),
-        o.get("recurrent_dropout"),
-    )
+def solve_reference(p: Call, o: Operands) -> list[np.ndarray]:
+    """[output, *final states, *sequences of states] in float64."""
     sequence, states = recurrent(
-        cell,
+        p.cell(o),
         o["x"],
         initial_state=[o[name] for name in p.state_names] or None,
         mask=o.get("mask"),
@@ -141,29 +195,35 @@ def solve_reference(p: Problem, o: Operands) -> list[np.ndarray]:
         reset_to_zeros=p.resets == "to_zeros",
         state_sequences=p.state_sequences,
     )
-    return [sequence if p.return_sequences else sequence[..., -1, :], *states]
+    last = np.take(sequence, -1, -1 - len(p.state_shape))
+    return [sequence if p.return_sequences else last, *states]
 
 
 def reference_gradients(
-    p: Problem, o: Operands, losses: list[np.ndarray], elements: dict[str, np.ndarray]
+    p: Call, o: Operands, losses: list[np.ndarray], elements: dict[str, np.ndarray]
 ) -> Operands:
     return gradients(lambda changed: solve_reference(p, changed), o, losses, elements)
+
+
+def used_steps(o: Operands) -> np.ndarray:
+    """The steps [N, T] that mask and lengths leave."""
+    used = o.get("mask", np.ones(o["x"].shape[:2], bool))
+    if "lengths" in o:
+        used = used & (np.arange(o["x"].shape[1]) < o["lengths"][:, None])
+    return used
 
 
 def kernel_input(o: Operands, dtype: str) -> Operands:
     """What the kernel is given: the dtype asked for, and NaN in x where a step is masked."""
     given = {k: v if k in STEPS else v.astype(dtype) for k, v in o.items()}
-    used = o.get("mask", np.True_)
-    if "lengths" in o:
-        used = used & (np.arange(o["x"].shape[1]) < o["lengths"][:, None])
-    given["x"] = np.where(used[..., None], given["x"], np.nan).astype(dtype)
+    used = used_steps(o).reshape(*o["x"].shape[:2], *[1] * (o["x"].ndim - 2))
+    given["x"] = np.where(used, given["x"], np.nan).astype(dtype)
     return given
 
 
-def call_kernel(p: Problem, tensors: dict) -> list:
+def call_kernel(p: Call, tensors: dict) -> list:
     """[output, *final states] of the fused kernel on tensors, variables or arrays."""
-    cell = core.FusedCell(p.kind, p.h, p.activation, p.recurrent_activation)
-    output, states = cell.forward(
+    output, states = p.fused().forward(
         tensors["x"],
         tensors["kernel"],
         tensors["recurrent_kernel"],
@@ -183,13 +243,13 @@ def call_kernel(p: Problem, tensors: dict) -> list:
     return [output, *states]
 
 
-def solve_kernel(p: Problem, o: Operands, dtype: str) -> list[np.ndarray]:
+def solve_kernel(p: Call, o: Operands, dtype: str) -> list[np.ndarray]:
     tensors = {k: core.Tensor(v) for k, v in kernel_input(o, dtype).items()}
     return [t.numpy() for t in call_kernel(p, tensors)]
 
 
 def kernel_gradients(
-    p: Problem, o: Operands, losses: list[np.ndarray | None], dtype: str, names: list[str]
+    p: Call, o: Operands, losses: list[np.ndarray | None], dtype: str, names: list[str]
 ) -> tuple[list[np.ndarray], Operands]:
     """(outputs, gradients of sum_k sum(losses[k] * outputs[k])); a loss None leaves k out."""
     given = kernel_input(o, dtype)

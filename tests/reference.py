@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,9 +83,19 @@ class Cell:
     input_dropout: Array | None = None
     recurrent_dropout: Array | None = None
 
+    rank = 0  # axes of an image
+
+    @property
+    def states(self) -> int:
+        return STATES[self.kind]
+
     @property
     def units(self) -> int:
         return self.recurrent_kernel.shape[-2]
+
+    def zeros(self, x: Array) -> Array:
+        """A state of zeros for the steps of x [N, ...]."""
+        return np.zeros((x.shape[-2], self.units))
 
     def _block(self, matrix: Array, gate: int) -> Array:
         return matrix[..., gate * self.units : (gate + 1) * self.units]
@@ -149,7 +160,7 @@ class Cell:
 
 
 def recurrent(
-    cells: Cell | Sequence[Cell],
+    cells: Any,
     x: Array,
     *,
     initial_state: Sequence[Array] | None = None,
@@ -163,53 +174,63 @@ def recurrent(
 ) -> tuple[Array, list[Array]]:
     """All outputs in processing order, [..., N, T, H], and the final states, cell after cell.
 
+    A cell on images (see reference_conv_lstm.py) has its sizes in place of H.
+
     At a masked step every state keeps its value and the output repeats the previous output, or
     is zero (before the first used step, or always with zero_output_for_mask). Steps from lengths
     [N] on count as masked. Before a step where reset_mask [N, T] is True a row's states become
     the initial ones, or zeros, and its previous output zero. With state_sequences the states
     after every step follow the final ones, [..., N, T, H] each.
     """
-    cells = [cells] if isinstance(cells, Cell) else list(cells)
-    batch, length = x.shape[-3], x.shape[-2]
-    counts = [STATES[c.kind] for c in cells]
+    cells = list(cells) if isinstance(cells, (list, tuple)) else [cells]
+    rank = cells[0].rank
+    at = x.ndim - 2 - rank  # the time axis
+    steps = [np.take(x, t, at) for t in range(x.shape[at])]
+    zeros = [cell.zeros(np.zeros(np.delete(x.shape, at))) for cell in cells]
     if initial_state is None:
-        states = [np.zeros((batch, c.units)) for c in cells for _ in range(STATES[c.kind])]
+        states = [z for cell, z in zip(cells, zeros, strict=True) for _ in range(cell.states)]
     else:
         states = list(initial_state)
     begin = [np.zeros_like(state) for state in states] if reset_to_zeros else list(states)
-    output = np.zeros((batch, cells[-1].units))
-    sequence, every = [], []
-    for t in reversed(range(length)) if go_backwards else range(length):
-        used = np.ones((batch, 1), bool) if mask is None else mask[:, t, None]
+    output, sequence, every = zeros[-1], [], []
+
+    def samples(condition: Array) -> Array:
+        return condition.reshape(-1, *[1] * (rank + 1))
+
+    for t in reversed(range(len(steps))) if go_backwards else range(len(steps)):
+        used = np.ones(x.shape[at - 1], bool) if mask is None else mask[:, t]
         if lengths is not None:
-            used = used & (t < lengths)[:, None]
+            used = used & (t < lengths)
+        used = samples(used)
         if reset_mask is not None:
-            reset = reset_mask[:, t, None]
+            reset = samples(reset_mask[:, t])
             states = [np.where(reset, b, s) for b, s in zip(begin, states, strict=True)]
             output = np.where(reset, 0.0, output)
         # the step of a masked row is computed on zeros: padding may hold NaN
-        value = np.where(used, x[..., t, :], 0.0)
+        value = np.where(used, steps[t], 0.0)
         first = 0
-        for cell, count in zip(cells, counts, strict=True):
-            old = states[first : first + count]
+        for cell in cells:
+            old = states[first : first + cell.states]
             new = cell.step(value, old)
             kept = [np.where(used, n, o) for n, o in zip(new, old, strict=True)]
-            states[first : first + count] = kept
-            value, first = new[0], first + count
+            states[first : first + cell.states] = kept
+            value, first = new[0], first + cell.states
         output = np.where(used, value, 0.0 if zero_output_for_mask else output)
         sequence.append(output)
         every.append(list(states))
     if not sequence:
-        empty = [np.zeros((*s.shape[:-1], 0, s.shape[-1])) for s in states if state_sequences]
-        return np.zeros((batch, 0, cells[-1].units)), states + empty
+        none = np.arange(0)
+        wanted = [zeros[-1], *states] if state_sequences else zeros[-1:]
+        empty = [np.take(_stacked([s], rank), none, -2 - rank) for s in wanted]
+        return empty[0], states + empty[1:]
     if state_sequences:
-        states = states + [_stacked(steps) for steps in zip(*every, strict=True)]
-    return _stacked(sequence), states
+        states = states + [_stacked(steps, rank) for steps in zip(*every, strict=True)]
+    return _stacked(sequence, rank), states
 
 
-def _stacked(steps: Sequence[Array]) -> Array:
+def _stacked(steps: Sequence[Array], rank: int) -> Array:
     """Steps [..., N, H] as [..., N, T, H]; a perturbed operand may reach only some of them."""
-    return np.stack(np.broadcast_arrays(*steps), axis=-2)
+    return np.stack(np.broadcast_arrays(*steps), axis=-2 - rank)
 
 
 # --- central differences ------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Slow float64 reference of the ConvLSTM layers, written from their equations.
+"""Slow float64 reference of the ConvLSTM cells, for the time loop of reference.py.
 
-It shares no code with the library: one tap, one gate and one step at a time, channels last.
+It shares no code with the library: one tap and one gate at a time, channels last.
 Every operand may carry one extra leading axis, as in reference.py.
 
 Shapes   x [..., N, T, images, C]   kernel [..., taps, C, 4F]   recurrent_kernel [..., taps, F, 4F]
-         states [..., N, outputs, F]   mask [N, T]   dropout masks [4, N, images, C or F]
+         states [..., N, outputs, F]   dropout masks [1 or 4, N, images, C or F]
 """
 
 from __future__ import annotations
@@ -61,9 +61,22 @@ class ConvCell:
     input_dropout: Array | None = None
     recurrent_dropout: Array | None = None
 
+    states = 2
+
+    @property
+    def rank(self) -> int:
+        return len(self.strides)
+
     @property
     def filters(self) -> int:
         return self.recurrent_kernel.shape[-2]
+
+    def zeros(self, x: Array) -> Array:
+        """A state of zeros for the images x [N, ..., C]."""
+        kernel = np.zeros((*self.kernel.shape[-2 - self.rank : -1], self.filters))
+        return conv(
+            np.zeros(x.shape[-2 - self.rank :]), kernel, self.strides, self.padding, self.dilation
+        )
 
     def _gate(self, x: Array, h: Array, gate: int) -> Array:
         part = np.s_[..., gate * self.filters : (gate + 1) * self.filters]
@@ -79,40 +92,10 @@ class ConvCell:
         bias = self.bias[part]
         return z + bias.reshape(*bias.shape[:-1], *[1] * (len(ones) + 1), self.filters)
 
-    def step(self, x: Array, h: Array, c: Array) -> list[Array]:
+    def step(self, x: Array, states: list[Array]) -> list[Array]:
         """h and c after x."""
+        h, c = states
         act, rec = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
         i, f = rec(self._gate(x, h, 0)), rec(self._gate(x, h, 1))
         c = f * c + i * act(self._gate(x, h, 2))
         return [rec(self._gate(x, h, 3)) * act(c), c]
-
-
-def conv_lstm(
-    cell: ConvCell,
-    x: Array,
-    *,
-    initial_state: Sequence[Array] | None = None,
-    mask: Array | None = None,
-    go_backwards: bool = False,
-    zero_output_for_mask: bool = False,
-) -> tuple[Array, list[Array]]:
-    """All outputs in processing order and the final states; masks as in reference.recurrent."""
-    rank = len(cell.strides)
-    at = x.ndim - rank - 2  # the time axis
-    steps = [np.take(x, t, at) for t in range(x.shape[at])]
-    if initial_state is None:
-        first = conv(steps[0] * 0.0, cell.kernel * 0.0, cell.strides, cell.padding, cell.dilation)
-        zeros = np.zeros((*first.shape[-rank - 2 : -1], cell.filters))
-        states = [zeros, zeros]
-    else:
-        states = list(initial_state)
-    output = np.zeros_like(states[0])
-    sequence = []
-    for t in reversed(range(len(steps))) if go_backwards else range(len(steps)):
-        used = np.ones(x.shape[at - 1], bool) if mask is None else mask[:, t]
-        used = used.reshape(-1, *[1] * (rank + 1))
-        new = cell.step(np.where(used, steps[t], 0.0), *states)
-        states = [np.where(used, n, o) for n, o in zip(new, states, strict=True)]
-        output = np.where(used, new[0], 0.0 if zero_output_for_mask else output)
-        sequence.append(output)
-    return np.stack(np.broadcast_arrays(*sequence), axis=-rank - 2), states

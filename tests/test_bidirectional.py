@@ -279,8 +279,9 @@ def test_errors():
         ValueError, match="backward_layer: expected the flags of layer, got return_"
     ):
         Bidirectional(LSTM(2), backward_layer=LSTM(2, go_backwards=True, return_state=True))
-    with pytest.raises(ValueError, match="layer: expected outputs and last states, got return_sta"):
-        Bidirectional(LSTM(2, return_state_sequences=True))
+    backwards = LSTM(2, go_backwards=True, return_state_sequences=True)
+    with pytest.raises(ValueError, match="the flags of layer, got return_state_sequences=True"):
+        Bidirectional(LSTM(2), backward_layer=backwards)
     layer = Bidirectional(LSTM(2))
     with pytest.raises(ValueError, match=r"x: expected \(N, T, F\), got \(2, 3\)"):
         layer(np.ones((2, 3)))

@@ -8,7 +8,8 @@ import pytest
 
 from keras_cases import load
 from keras_replay import check, compare, run_layers
-from reference_conv_lstm import ConvCell, conv_lstm
+from reference import recurrent
+from reference_conv_lstm import ConvCell
 
 CASES = [case for rank in (1, 2, 3) for case in load(f"conv_lstm{rank}d")]
 every = pytest.mark.parametrize("case", CASES, ids=str)
@@ -64,7 +65,7 @@ def test_reference_agrees_with_keras(case):
         config["recurrent_activation"],
     )
     states = [last(s, 1) for s in case.all("s", case.states)] or None
-    sequence, final = conv_lstm(
+    sequence, final = recurrent(
         cell,
         last(arrays["x"], 2).astype(np.float64),
         initial_state=states,

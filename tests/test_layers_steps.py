@@ -14,6 +14,8 @@ from elman.layers import (
     GRU,
     LSTM,
     RNN,
+    ConvLSTM1D,
+    ConvLSTM2D,
     Dense,
     GRUCell,
     Layer,
@@ -61,20 +63,28 @@ MAKERS = {
     "LSTM": LSTM,
     "stack": stack,
     "Python cell": plain,
+    "ConvLSTM1D": lambda units, **flags: ConvLSTM1D(units, 2, padding="same", **flags),
+    "ConvLSTM2D": lambda units, **flags: ConvLSTM2D(
+        units, 2, strides=(1, 2), data_format="channels_first", **flags
+    ),
+    "ConvLSTM2D in Python": lambda units, **flags: ConvLSTM2D(
+        units, 2, activation=lambda x: elman.activations.tanh(x), **flags
+    ),
 }
+STEPS = {"ConvLSTM1D": (4, 3), "ConvLSTM2D": (3, 2, 5), "ConvLSTM2D in Python": (2, 3, 1)}
 every_layer = pytest.mark.parametrize("name", MAKERS)
 
 
 def make(name, **flags):
     elman.utils.set_random_seed(3)
     layer = MAKERS[name](7, dtype="float64", **flags)
-    layer(np.zeros((2, 2, FEATURES)))
+    layer(np.zeros((2, 2, *STEPS.get(name, (FEATURES,)))))
     return layer
 
 
-def data(seed=0):
-    rng = np.random.default_rng(seed)
-    x = rng.uniform(-1, 1, (N, T, FEATURES))
+def data(name="LSTM"):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (N, T, *STEPS.get(name, (FEATURES,))))
     resets = rng.random((N, T)) < 0.25
     lengths = np.array([11, 0, 4, 7, 1])
     masks = {"right": np.arange(T) < lengths[:, None], "holes": rng.random((N, T)) < 0.6}
@@ -84,6 +94,11 @@ def data(seed=0):
 def states_of(layer, seed=1):
     rng = np.random.default_rng(seed)
     return [rng.uniform(-1, 1, s.shape) for s in layer.get_initial_state(batch_size=N)]
+
+
+def over(condition, like):
+    """A condition per sample, or per sample and step, that broadcasts over the rest."""
+    return condition.reshape(*condition.shape, *[1] * (like.ndim - condition.ndim))
 
 
 def close(actual, expected):
@@ -119,7 +134,7 @@ def in_pieces(layer, x, resets, mask, initial):
 @every_layer
 @pytest.mark.parametrize("mask", MASKS)
 def test_a_reset_splits_the_sequence(name, mask):
-    x, resets, _, masks = data()
+    x, resets, _, masks = data(name)
     mask = masks.get(mask)
     for backwards, given in itertools.product((False, True), repeat=2):
         layer = make(name, return_sequences=True, return_state=True, go_backwards=backwards)
@@ -133,11 +148,11 @@ def test_a_reset_splits_the_sequence(name, mask):
 @pytest.mark.parametrize("mask", MASKS)
 def test_gradients_stop_at_a_reset_and_reach_the_initial_state(name, mask):
     """Of the sum of weighted outputs: those of the pieces, and none across a reset."""
-    x, resets, _, masks = data()
+    x, resets, _, masks = data(name)
     mask = masks.get(mask)
     layer = make(name, return_sequences=True, return_state=True)
     initial = [elman.Variable(s) for s in states_of(layer)]
-    weights = np.random.default_rng(5).uniform(-1, 1, (N, T, 7))
+    weights = np.random.default_rng(5).uniform(-1, 1, layer.compute_output_shape(x.shape)[0])
     x_whole = elman.Variable(x)
     with elman.GradientTape() as tape:
         output = layer(x_whole, mask=mask, initial_state=initial, reset_mask=resets)[0]
@@ -162,8 +177,8 @@ def test_gradients_stop_at_a_reset_and_reach_the_initial_state(name, mask):
 
 @every_layer
 def test_lengths_are_a_mask_and_shorter_sequences(name):
-    x, resets, lengths, masks = data()
-    padded = np.where(masks["right"][..., None], x, np.nan)
+    x, resets, lengths, masks = data(name)
+    padded = np.where(over(masks["right"], x), x, np.nan)
     for backwards, sequences in itertools.product((False, True), repeat=2):
         layer = make(name, return_sequences=sequences, return_state=True, go_backwards=backwards)
         initial = states_of(layer)
@@ -190,7 +205,7 @@ def test_lengths_are_a_mask_and_shorter_sequences(name):
 @every_layer
 @pytest.mark.parametrize("mask", MASKS)
 def test_state_sequences_are_calls_of_one_step(name, mask):
-    x, resets, _, masks = data()
+    x, resets, _, masks = data(name)
     mask = masks.get(mask)
     for backwards in (False, True):
         layer = make(name, return_state=True, return_state_sequences=True, go_backwards=backwards)
@@ -202,7 +217,7 @@ def test_state_sequences_are_calls_of_one_step(name, mask):
         for s in range(T):
             t = T - 1 - s if backwards else s
             states = [
-                np.where(resets[:, t, None], a, np.asarray(b))
+                np.where(over(resets[:, t], a), a, np.asarray(b))
                 for a, b in zip(initial, states, strict=True)
             ]
             used = None if mask is None else mask[:, t : t + 1]
@@ -215,20 +230,20 @@ def test_state_sequences_are_calls_of_one_step(name, mask):
 
 @every_layer
 def test_the_forms_of_the_result(name):
-    x, *_ = data()
+    x, *_ = data(name)
     count = len(make(name).get_initial_state(batch_size=1))
     for sequences, state, every in itertools.product((False, True), repeat=3):
         flags = {"return_sequences": sequences, "return_state": state}
         layer = make(name, **flags, return_state_sequences=every)
         got = layer(x)
-        shapes = layer.compute_output_shape((N, T, FEATURES))
+        shapes = layer.compute_output_shape(x.shape)
         if not state and not every:
             got, shapes = [got], [shapes]
         assert len(got) == 1 + count * (state + every)
         assert [tuple(part.shape) for part in got] == [tuple(shape) for shape in shapes]
         masks = layer.compute_mask(x, None)
         assert masks is None if len(got) == 1 else masks == [None] * len(got)
-        if every and sequences and name in ("SimpleRNN", "GRU", "LSTM"):
+        if every and sequences and name in ("SimpleRNN", "GRU", "LSTM", "ConvLSTM1D"):
             np.testing.assert_array_equal(got[0], got[1 + count * state])
 
 
@@ -296,7 +311,7 @@ def test_forms_of_lengths_and_resets():
 
 @every_layer
 def test_bad_input(name):
-    x, resets, lengths, masks = data()
+    x, resets, lengths, masks = data(name)
     layer = make(name)
     where = rf"\[{type(layer).__name__}\.call\]"
     expected = rf"{where} lengths: expected \(5,\) whole numbers from 0 to 11, got "

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,13 +25,11 @@ from test_recurrent_reference import check as check_forward
 MASKS = ("none", "right", "holes", "empty_rows", "all")
 
 
-def grid(kind, resets, **sizes):
+def grid(make, resets):
     """Every mask x lengths x direction x state, and the other options in turn."""
     flags = (False, True)
     for k, (mask, lengths, back, state) in enumerate(itertools.product(MASKS, flags, flags, flags)):
-        yield Problem(
-            kind,
-            **sizes,
+        yield make(
             mask=mask,
             lengths=lengths,
             go_backwards=back,
@@ -50,7 +49,7 @@ def grid(kind, resets, **sizes):
 @pytest.mark.parametrize("resets", RESETS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_forward(kind, resets, dtype):
-    for problem in grid(kind, resets, n=5, t=7, f=3, h=11):
+    for problem in grid(partial(Problem, kind, n=5, t=7, f=3, h=11), resets):
         check_forward(problem, dtype)
 
 
@@ -58,7 +57,7 @@ def test_forward(kind, resets, dtype):
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients(kind, resets):
     """Of every operand, from the output, the last states and the states of all steps."""
-    for problem in grid(kind, resets, n=3, t=5, f=2, h=7):
+    for problem in grid(partial(Problem, kind, n=3, t=5, f=2, h=7), resets):
         check_gradients(problem)
 
 

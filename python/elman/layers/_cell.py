@@ -29,7 +29,6 @@ class BuiltinCell(Layer):
     states_count: ClassVar[int] = 1
     _leaf = True
     _casts_integers = True
-    _runs_any_loop: ClassVar[bool] = True  # `_run` knows everything that a Loop may ask for
     _streams: ClassVar[bool] = True  # whether the kernel runs one time step at a time
     # Options that the layer around the cell lists after its loop flags.
     _after_loop: ClassVar[tuple[str, ...]] = ()

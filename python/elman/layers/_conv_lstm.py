@@ -38,7 +38,6 @@ class ConvLSTMCell(BuiltinCell):
     kind, gates, states_count = "conv_lstm", 4, 2
     rank: ClassVar[int] = 1
     _streams = False
-    _runs_any_loop = False
     _after_loop = ("dropout", "recurrent_dropout")
 
     filters = Option(REQUIRED, _filters, doc="number of channels of output and states")
@@ -175,7 +174,8 @@ class ConvLSTMCell(BuiltinCell):
         dropped = self._last(masks[0], 2), self._last(masks[1], 2)
         output, last = super()._apply(fused, self._last(x, 2), states, mask, dropped, loop)
         output = self._back(output, 2 if loop.return_sequences else 1)
-        return output, [self._back(state, 1) for state in last]
+        # The last states, then those after every step.
+        return output, [self._back(state, 1 if k < 2 else 2) for k, state in enumerate(last)]
 
     def step(self, x: Any, states: list[Any], masks: Masks) -> tuple[Any, list[Any]]:
         """One step by differentiable operations, for activations that only Python knows."""

@@ -29,10 +29,6 @@ class Loop(NamedTuple):
     lengths: Any = None  # int64 [N]: steps from there on are skipped
     reset_to_zeros: bool = False  # ... from zeros, not from the initial states
 
-    def is_plain(self) -> bool:
-        """Whether flags that every cell understands are all there is."""
-        return not self.return_state_sequences and self.reset_mask is None and self.lengths is None
-
 
 # All of them, by their flags: making one takes longer than finding one.
 LOOPS = {flags: Loop(*flags) for flags in itertools.product((False, True), repeat=4)}

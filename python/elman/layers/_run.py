@@ -69,7 +69,7 @@ def run_cell(
 ) -> tuple[Any, list[Any]]:
     """Run a cell over x [N, T, F]; `states` None starts from the cell's initial state."""
     run = getattr(cell, "_run", None)
-    if run is not None and (loop.is_plain() or getattr(cell, "_runs_any_loop", False)):
+    if run is not None:
         done = run(x, states, mask, constants, training, loop)
         if done is not None:
             return done

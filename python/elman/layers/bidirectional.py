@@ -6,15 +6,17 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
+
 from elman._backend import core
 from elman._errors import fail_text
 from elman.layers._call_states import TakesStates
-from elman.layers._loop import flatten
+from elman.layers._loop import flatten, step_mask
 from elman.layers._options import Option, declared, named
 from elman.layers._serialize import serialize
 from elman.layers._wrapper import Wrapper, check_layer
 
-_FLAGS = ("return_sequences", "return_state", "stateful")
+_FLAGS = ("return_sequences", "return_state", "stateful", "return_state_sequences")
 
 
 def _merge_mode(where: str, name: str, value: Any) -> str | None:
@@ -45,10 +47,20 @@ class Bidirectional(Wrapper, TakesStates):
     output zeros. A masked step changes no state in either direction, wherever it is; `lengths` [N]
     are understood as by the layer inside.
 
+    `reset_mask` [N, T] is True where a segment of a row begins, and both directions run over the
+    same segments: the forward layer starts anew before the first step of each, the backward layer
+    before the last one, so that nothing passes a border. Without return_sequences the outputs are
+    those of the last segment forwards and of the first one backwards. Each segment starts from the
+    initial states. Those that a stateful pair carries from one call to the next reach the forward
+    layer's first segment alone, and the backward layer where the row has no border at all.
+
     Shapes: x [N, T, F], mask [N, T] -> [N, 2H] or [N, T, 2H] for 'concat', [N, H] or [N, T, H] for
     'sum', 'mul' and 'ave', a list of both outputs for None. With return_state a list: the output
-    or outputs, the forward states, the backward states. initial_state is the list of both in that
-    order. Weights: the forward layer's, then the backward layer's.
+    or outputs, the forward states, the backward states; with return_state_sequences the states
+    after every step follow, [N, T, H] each, of both layers in that order and in the order of time.
+    initial_state is the list of both in that order. Weights: the forward layer's, then the backward
+    layer's. Around layers on images, images take the place of F and H; 'concat'
+    joins their last axis.
 
     Errors: ValueError for a layer that is not recurrent, or for two layers of the same direction or
     of different flags.
@@ -101,13 +113,9 @@ class Bidirectional(Wrapper, TakesStates):
                 f"go_backwards={one.go_backwards}"
             )
         for flag in _FLAGS:
-            if getattr(one, flag) != getattr(other, flag):
-                got = f"{flag}={getattr(other, flag)}"
+            if getattr(one, flag, False) != getattr(other, flag, False):
+                got = f"{flag}={getattr(other, flag, False)}"
                 raise ValueError(fail_text(name, "backward_layer", "the flags of layer", got))
-            if getattr(one, "return_state_sequences", False):
-                hint = "the states of both directions at a step belong to different parts of x"
-                got = "return_state_sequences=True"
-                raise ValueError(fail_text(name, "layer", "outputs and last states", got, hint))
 
     def _inner(self) -> list[Any]:
         return [self.forward_layer, self.backward_layer]
@@ -121,6 +129,11 @@ class Bidirectional(Wrapper, TakesStates):
     def return_state(self) -> bool:
         """Whether the last states are returned as well."""
         return self.forward_layer.return_state
+
+    @property
+    def return_state_sequences(self) -> bool:
+        """Whether the states after every step are returned as well."""
+        return getattr(self.forward_layer, "return_state_sequences", False)
 
     @property
     def stateful(self) -> bool:  # type: ignore[override]
@@ -139,22 +152,31 @@ class Bidirectional(Wrapper, TakesStates):
         self.forward_layer._check_input(x)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The merged shape; a list for merge_mode None or return_state."""
+        """The merged shape; a list for merge_mode None or states."""
         shape = self.forward_layer.compute_output_shape(input_shape)
-        out, states = (shape[0], shape[1:]) if self.return_state else (shape, [])
+        out, states = (shape[0], shape[1:]) if self._returns_states() else (shape, [])
         if self.merge_mode == "concat":
             out = (*out[:-1], None if out[-1] is None else 2 * out[-1])
         outs = [out, out] if self.merge_mode is None else [out]
-        every = [*outs, *states, *states]
+        every = [*outs, *self._in_order(states, states)]
         return every if len(every) > 1 else out
+
+    def _returns_states(self) -> bool:
+        return self.return_state or self.return_state_sequences
+
+    def _in_order(self, forward: list[Any], backward: list[Any]) -> list[Any]:
+        """The last states of both layers, then the states of every step of both."""
+        count = self.forward_layer._count_states() if self.return_state else 0
+        return [*forward[:count], *backward[:count], *forward[count:], *backward[count:]]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The input's mask with return_sequences, else None; states have none."""
         mask = mask[0] if isinstance(mask, list) else mask
         mask = mask if self.return_sequences else None
         masks = [mask, mask] if self.merge_mode is None else [mask]
-        if self.return_state:
-            masks += [None] * self._count_states()
+        if self._returns_states():
+            times = self.return_state + self.return_state_sequences
+            masks += [None] * (times * self._count_states())
         return masks if len(masks) > 1 else mask
 
     # -- calling --------------------------------------------------------------------------------
@@ -174,26 +196,38 @@ class Bidirectional(Wrapper, TakesStates):
         mask: Any = None,
         initial_state: Any = None,
         constants: Any = None,
+        reset_mask: Any = None,
         lengths: Any = None,
     ) -> Any:
         """Both layers and what merge_mode makes of their outputs."""
-        extras = {"constants": constants, "lengths": lengths}
-        extras = {name: value for name, value in extras.items() if value is not None}
         mask = mask if lengths is None else None  # they are more than a mask that came with x
+        if reset_mask is not None:
+            where = f"{type(self).__name__}.call"
+            reset_mask = step_mask(reset_mask, inputs, where, "reset_mask")
         halves = self._halves(initial_state, "call", "initial_state")
-        results = [
-            layer(inputs, mask=mask, **extras, **({} if half is None else {"initial_state": half}))
-            for layer, half in zip(self._inner(), halves, strict=True)
-        ]
+        results = []
+        for layer, half in zip(self._inner(), halves, strict=True):
+            extras = {"constants": constants, "lengths": lengths, "initial_state": half}
+            extras["reset_mask"] = _resets_of(layer, reset_mask)
+            extras = {name: value for name, value in extras.items() if value is not None}
+            results.append(layer(inputs, mask=mask, **extras))
         states: list[Any] = []
-        if self.return_state:
-            states = [state for result in results for state in result[1:]]
+        if self._returns_states():
+            states = self._in_order(
+                *(self._in_time(result[1:], k) for k, result in enumerate(results))
+            )
             results = [result[0] for result in results]
         forward, backward = results
         if self.return_sequences:
             backward = core.reverse(backward, 1)
         merged = self._merged(forward, backward)
         return merged[0] if len(merged) == 1 and not states else [*merged, *states]
+
+    def _in_time(self, states: list[Any], index: int) -> list[Any]:
+        """The states that layer number `index` returned; those of every step in order of time."""
+        count = self.forward_layer._count_states() if self.return_state else 0
+        every = [core.reverse(state, 1) for state in states[count:]] if index else states[count:]
+        return [*states[:count], *every]
 
     def _merged(self, forward: Any, backward: Any) -> list[Any]:
         if self.merge_mode == "concat":
@@ -218,9 +252,21 @@ class Bidirectional(Wrapper, TakesStates):
         first = self.forward_layer._count_states()
         return [flat[:first], flat[first:]]
 
-    def explain(self, x: Any, training: bool = False) -> str:
-        """Which kernels run both directions on x (an array or a shape), and why."""
-        return "\n".join(layer.explain(x, training) for layer in self._inner())
+    def explain(
+        self,
+        x: Any,
+        training: bool = False,
+        mask: Any = None,
+        reset_mask: Any = None,
+        lengths: Any = None,
+    ) -> str:
+        """Which kernels run both directions on x (an array or a shape), and why.
+
+        mask, reset_mask and lengths as in a call; or True where there is one of them.
+        """
+        form = {"mask": mask, "reset_mask": reset_mask, "lengths": lengths}
+        form = {name: value for name, value in form.items() if value is not None}
+        return "\n".join(layer.explain(x, training, **form) for layer in self._inner())
 
     # -- states ---------------------------------------------------------------------------------
 
@@ -257,6 +303,18 @@ class Bidirectional(Wrapper, TakesStates):
         if name == "weights" or (name == "backward_layer" and not self._backward_given):
             return None
         return super()._option_value(name)
+
+
+def _resets_of(layer: Any, resets: Any) -> Any:
+    """The reset mask of a layer for segments that begin where `resets` is True.
+
+    One that reads backwards starts anew before the step ahead of each of them; and before its very
+    first step where there is any, which only states that were carried here feel.
+    """
+    if resets is None or not layer.go_backwards or 0 in resets.shape:
+        return resets
+    begins = np.asarray(resets)
+    return core.Tensor(np.concatenate([begins[:, 1:], begins.any(1, keepdims=True)], 1))
 
 
 def _twin(layer: Any, prefix: str, go_backwards: bool) -> Any:

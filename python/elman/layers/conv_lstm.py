@@ -96,7 +96,7 @@ class ConvLSTM1D(ConvRecurrent, cell=ConvLSTM1DCell):
     """The convolutional LSTM over a sequence of lines, [N, T, R, C].
 
     Both convolutions, all steps and their gradients are one compiled kernel, whatever options,
-    masks and states there are.
+    masks, lengths, resets and states there are.
 
     Shapes: x [N, T, R, C] -> [N, R', F], or [N, T, R', F] with return_sequences; with
     return_state a list [output, h [N, R', F], c [N, R', F]]; mask [N, T]. Weights
@@ -119,7 +119,7 @@ class ConvLSTM2D(ConvRecurrent, cell=ConvLSTM2DCell):
     """The convolutional LSTM over a sequence of images, [N, T, rows, cols, C].
 
     Both convolutions, all steps and their gradients are one compiled kernel, whatever options,
-    masks and states there are.
+    masks, lengths, resets and states there are.
 
     Shapes: x [N, T, rows, cols, C] -> [N, rows', cols', F], or [N, T, rows', cols', F] with
     return_sequences; with return_state a list [output, h, c] of states [N, rows', cols', F];
@@ -142,7 +142,7 @@ class ConvLSTM3D(ConvRecurrent, cell=ConvLSTM3DCell):
     """The convolutional LSTM over a sequence of volumes, [N, T, d1, d2, d3, C].
 
     Both convolutions, all steps and their gradients are one compiled kernel, whatever options,
-    masks and states there are.
+    masks, lengths, resets and states there are.
 
     Shapes: x [N, T, d1, d2, d3, C] -> [N, d1', d2', d3', F], or [N, T, d1', d2', d3', F] with
     return_sequences; with return_state a list [output, h, c]; mask [N, T]. Weights

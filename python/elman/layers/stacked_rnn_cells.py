@@ -52,7 +52,6 @@ class StackedRNNCells(Layer):
     """
 
     _casts_integers = True
-    _runs_any_loop = True
 
     cells = Option(
         REQUIRED, _check_cells, lambda cells: [serialize(cell) for cell in cells], doc="the cells"

@@ -23,9 +23,10 @@ struct ConvOptions {
 
 /// FusedCell for images, channels last.
 /// Shapes    x [N,T,images...,C]  kernel [taps...,C,4F]  recurrent_kernel [taps...,F,4F]  bias [4F]
-///           initial_state: two of [N,outputs...,F]  mask bool [N,T]
+///           initial_state: two of [N,outputs...,F]  mask, reset_mask bool [N,T]  lengths int64 [N]
 ///           input_dropout [1 or 4,N,images...,C]  recurrent_dropout [1 or 4,N,outputs...,F]
-///           -> [N,T,outputs...,F] or [N,outputs...,F], and both states
+///           -> [N,T,outputs...,F] or [N,outputs...,F], both states, and with
+///           return_state_sequences both after every step, [N,T,outputs...,F]
 class FusedConvLstm final : public FusedCell {
  public:
   FusedConvLstm(Index filters, ConvOptions options, const AnyActivations& activations)
@@ -45,8 +46,8 @@ class FusedConvLstm final : public FusedCell {
   [[nodiscard]] std::string explain(const Shape& x, DType dtype,
                                     const bptt::CallForm& form) const override {
     const Window window = input_window(x, dtype);
-    return dtype == DType::float32 ? describe<float>(x, window, form.training)
-                                   : describe<double>(x, window, form.training);
+    return dtype == DType::float32 ? describe<float>(x, window, form)
+                                   : describe<double>(x, window, form);
   }
 
  private:
@@ -110,9 +111,9 @@ class FusedConvLstm final : public FusedCell {
     const Shape state = output_shape({n}, window);
     check_states(in.initial_state, dtype, state);
     if (in.mask.defined()) expect(in.mask, "mask", DType::bool_, {n, in.x.dim(1)});
-    if (in.reset_mask.defined() || in.lengths.defined() || in.return_state_sequences) {
-      fail(name(), "resets, lengths and state sequences: expected none, got some; use a mask");
-    }
+    if (in.reset_mask.defined())
+      expect(in.reset_mask, "reset_mask", DType::bool_, {n, in.x.dim(1)});
+    if (in.lengths.defined()) check_lengths(in.lengths, n, in.x.dim(1));
     Shape image = in.x.shape();
     image.erase(1);
     check_dropout(in.input_dropout, "input_dropout", dtype, image);
@@ -133,6 +134,12 @@ class FusedConvLstm final : public FusedCell {
       sequence_shape = cell.output_shape({n, t}, window);
       output = in.return_sequences ? Tensor(sequence_shape, in.x.dtype())
                                    : Tensor::zeros(state_shape, in.x.dtype());
+      if (in.return_state_sequences) {
+        // Where no step is skipped, h of every step is the output, under an identity of its own.
+        const bool skips = in.mask.defined() || in.lengths.defined();
+        h_all = in.return_sequences && !skips ? output.view(sequence_shape) : whole();
+        c_all = whole();
+      }
     }
 
     RecurrentInputs in;
@@ -141,11 +148,16 @@ class FusedConvLstm final : public FusedCell {
     Window window;
     Index filters;
     Shape state_shape, sequence_shape;
-    Tensor output, h_sequence;
+    Tensor output;
+    Tensor h_all, c_all;  // states after every step; h_all is also kept where there is no sequence
     AlignedBuffer<T> slots, c;
     bool consumed = false;
 
+    Tensor whole() const { return Tensor(sequence_shape, in.x.dtype()); }
     static const T* data(const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; }
+    static const std::uint8_t* bytes(const Tensor& t) {
+      return t.defined() ? reinterpret_cast<const std::uint8_t*>(t.data<bool>()) : nullptr;
+    }
 
     bptt::ConvInputs<T> inputs() const {
       bptt::ConvInputs<T> out;
@@ -159,9 +171,10 @@ class FusedConvLstm final : public FusedCell {
         out.h0 = in.initial_state[0].data<T>();
         out.c0 = in.initial_state[1].data<T>();
       }
-      if (in.mask.defined()) {
-        out.mask = reinterpret_cast<const std::uint8_t*>(in.mask.data<bool>());
-      }
+      out.mask = bytes(in.mask);
+      out.reset = bytes(in.reset_mask);
+      if (in.lengths.defined()) out.lengths = in.lengths.data<std::int64_t>();
+      out.resets_to_zeros = in.reset_to_zeros;
       out.input_dropout = factors(in.input_dropout, image);
       out.recurrent_dropout = factors(in.recurrent_dropout, out.dims.units);
       out.go_backwards = in.go_backwards;
@@ -188,7 +201,7 @@ class FusedConvLstm final : public FusedCell {
       return {t.mutable_data<T>(), whole ? in.x.dim(1) * image : image, whole ? image : 0};
     }
 
-    // [output, h, c], or the output alone.
+    // [output, h, c, (h_all, c_all)], or without h and c.
     std::vector<Tensor> run_forward(bool training) {
       std::vector<Tensor> outputs{output};
       for (int i = 0; in.return_state && i < ConvLstm::kStates; ++i) {
@@ -197,7 +210,9 @@ class FusedConvLstm final : public FusedCell {
       const auto state_of = [&](std::size_t i) {
         return i < outputs.size() ? outputs[i].template mutable_data<T>() : nullptr;
       };
+      if (training && !in.return_sequences && !h_all.defined()) h_all = whole();
       run_loop(training, state_of(1), state_of(2));
+      if (in.return_state_sequences) outputs.insert(outputs.end(), {h_all, c_all});
       return outputs;
     }
 
@@ -210,15 +225,21 @@ class FusedConvLstm final : public FusedCell {
       out.out = sequence(output, in.return_sequences);
       out.h_last = h_last;
       out.c_last = c_last;
-      const Index rows = given.rows() * given.dims.time;
-      if (training && rows > 0) {
+      if (in.return_state_sequences) {
+        out.h_all = sequence(h_all, true);
+        out.c_all = sequence(c_all, true);
+      }
+      const Index rows = training ? given.kept_images() * given.pixels() : 0;
+      if (rows > 0) {
         slots.ensure(rows * given.slots());
         c.ensure(rows * given.padded());
         out.saved = saved();
       }
       bptt::conv_forward<T>(given, *packed, activations, out);
     }
-    bptt::Saved<T> saved() { return {slots.data(), c.data(), sequence(h_sequence, true)}; }
+    bptt::Saved<T> saved() {
+      return {slots.data(), c.data(), sequence(in.return_sequences ? output : h_all, true)};
+    }
 
     std::vector<Tensor> run_backward(const std::vector<Tensor>& d_outputs,
                                      const std::vector<bool>& needed) {
@@ -236,6 +257,10 @@ class FusedConvLstm final : public FusedCell {
                       in.return_sequences ? image : 0};
       arriving.h_last = data(d_outputs[1]);
       arriving.c_last = data(d_outputs[2]);
+      if (in.return_state_sequences) {
+        arriving.h_all = {data(d_outputs[3]), given.dims.time * image, image};
+        arriving.c_all = {data(d_outputs[4]), given.dims.time * image, image};
+      }
       std::vector<Tensor> gradients(needed.size());
       const auto wanted = [&](std::size_t i, const Tensor& like) -> T* {
         if (i >= needed.size() || !needed[i] || !like.defined()) return nullptr;
@@ -271,9 +296,6 @@ class FusedConvLstm final : public FusedCell {
     if (!recording(tracked)) return Call<T>(std::move(in), *this).run_forward(false);
     in.return_state = true;
     auto call = std::make_shared<Call<T>>(std::move(in), *this);
-    const bool h_is_output = call->in.return_sequences && !call->in.mask.defined();
-    call->h_sequence =
-        h_is_output ? call->output : Tensor(call->sequence_shape, call->in.x.dtype());
     std::vector<Tensor> outputs = call->run_forward(true);
     record(ConvLstm::kName, tracked, outputs,
            [call](const std::vector<Tensor>& d_outputs, const std::vector<bool>& needed) {
@@ -287,13 +309,14 @@ class FusedConvLstm final : public FusedCell {
   }
 
   template <class T>
-  [[nodiscard]] std::string describe(const Shape& x, const Window& window, bool training) const {
+  [[nodiscard]] std::string describe(const Shape& x, const Window& window,
+                                     const bptt::CallForm& form) const {
     bptt::ConvInputs<T> in;
     in.input = window;
     in.state = bptt::state_window(window, units());
     in.filters = units();
     in.dims = {x[0], x[1], window.inputs() * window.channels, window.outputs() * units()};
-    return bptt::describe_conv(in, training);
+    return bptt::describe_conv(in, form);
   }
 
   ConvOptions options_;

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "elman/bptt/arriving.hpp"
 #include "elman/bptt/conv_tiles.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/recurrent.hpp"
@@ -18,74 +19,123 @@ class ConvBackward {
   static constexpr Index kW = simd::kWidth<T>;
 
  public:
-  ConvBackward(const ConvInputs<T>& in, const ConvBackwardWeights<T>& weights,
-               const Activations& fn, const Saved<T>& saved, const OutputGradients<T>& gradients)
+  ConvBackward(const ConvInputs<T>& in, const Schedule* schedule,
+               const ConvBackwardWeights<T>& weights, const Activations& fn, const Saved<T>& saved,
+               const OutputGradients<T>& gradients, const InputGradients<T>& out)
       : in_(in),
         w_(weights),
         fn_(fn),
         saved_(saved),
         d_(gradients),
+        d_h0_(out.h0),
+        d_c0_(out.c0),
+        rows_(in, schedule, 0, in.dims.batch),
+        arriving_(in, rows_, gradients),
+        plain_(schedule == nullptr && !gradients.h_all && !gradients.c_all),
         turned_(transposed_window(in.state, in.slots())),
         hp_(in.padded()),
         image_(in.dims.units),
         most_rows_(detail::rows_at_once<T>(turned_.depth())),
         dh_(in.rows() * hp_),
-        dc_(in.rows() * hp_) {
-    if (in.mask != nullptr) skipped_ = AlignedBuffer<T>(in.rows() * hp_);
-  }
+        dc_(in.rows() * hp_) {}
 
-  void run(T* d_h0, T* d_c0) {
-    start(d_.h_last, dh_);
-    start(d_.c_last, dc_);
-    std::fill(skipped_.begin(), skipped_.end(), T(0));
-    for (Index s = in_.dims.time - 1; s >= 0; --s) {
-      each_row(s + 1, [&](const detail::Place& at, Index block, const simd::Packet<T>& dh) {
-        step(s, at, block, dh);
-      });
+  void run() {
+    start(d_.h_last, dh_, d_h0_);
+    start(d_.c_last, dc_, d_c0_);
+    for (Index k = rows_.steps() - 1; k >= 0; --k) {
+      each_row(k + 1, rows_.active(k),
+               [&](const detail::Place& at, Index block, const simd::Packet<T>& dh) {
+                 step(k, at, block, dh);
+               });
     }
-    if (d_h0 != nullptr) {
-      each_row(0, [&](const detail::Place& at, Index block, simd::Packet<T> dh) {
-        const Index lanes = in_.filters - block * kW;
-        T* out = d_h0 + at.n * image_ + at.pixel * in_.filters + block * kW;
-        dh = simd::add(dh, simd::load<T>(own(dh_, at, block)));
-        simd::store_partial<T>(out, simd::add(dh, simd::load_partial<T>(out, lanes)), lanes);
-      });
-    }
-    for (Index r = 0; d_c0 != nullptr && r < in_.rows(); ++r) {
-      for (Index j = 0; j < in_.filters; ++j) d_c0[r * in_.filters + j] += dc_[r * hp_ + j];
-    }
+    finish();
   }
 
  private:
-  void start(const T* from, AlignedBuffer<T>& to) {
+  // The gradient of a last state belongs to the sample's last step, or to what it started from.
+  void start(const T* from, AlignedBuffer<T>& to, T* d_initial) {
     std::fill(to.begin(), to.end(), T(0));
-    for (Index r = 0; from != nullptr && r < in_.rows(); ++r) {
-      std::copy_n(from + r * in_.filters, in_.filters, to.data() + r * hp_);
+    for (Index r = 0; from != nullptr && r < rows_.count(); ++r) {
+      const T* image = from + rows_.sample(r) * image_;
+      if (rows_.end(r) == Schedule::kInitial) arriving_.add_to_initial(d_initial, r, image);
+      if (rows_.end(r) != Schedule::kLast) continue;
+      T* own = to.data() + r * in_.pixels() * hp_;
+      for (Index p = 0; p < in_.pixels(); ++p, image += in_.filters, own += hp_) {
+        std::copy_n(image, in_.filters, own);
+      }
     }
   }
 
-  T* own(AlignedBuffer<T>& rows, const detail::Place& at, Index block) const {
-    return rows.data() + (at.n * in_.pixels() + at.pixel) * hp_ + block * kW;
-  }
-  T* slots(Index s, const detail::Place& at) const {
-    const Index image = at.n * in_.dims.time + in_.time(s);
-    return saved_.slots + (image * in_.pixels() + at.pixel) * in_.slots();
+  void finish() {
+    const Index first = rows_.steps() == 0 ? 0 : rows_.active(0);
+    if (d_h0_ != nullptr) {
+      each_row(0, first, [&](const detail::Place& at, Index block, simd::Packet<T> dh) {
+        if (!from_initial(at.image, 0)) return;
+        to_initial(d_h0_, at, block, simd::add(dh, simd::load<T>(own(dh_, at, block))));
+      });
+    }
+    for (Index r = 0; d_c0_ != nullptr && r < first * in_.pixels(); ++r) {
+      const detail::Place at{r / in_.pixels(), r % in_.pixels()};
+      if (!from_initial(at.image, 0)) continue;
+      for (Index block = 0; block < hp_ / kW; ++block) {
+        to_initial(d_c0_, at, block, simd::load<T>(own(dc_, at, block)));
+      }
+    }
+    for (Index r = 0; rows_.ragged() && r < rows_.count(); ++r) {
+      arriving_.idle_initial(r, d_h0_, d_c0_);
+    }
   }
 
-  // The gate gradients of step s through the turned recurrent kernel, with the dropout factors of
-  // h: epilogue(place, block, packet). Zeros for the step after the last one.
+  bool from_initial(Index row, Index k) const { return rows_.before(row, k) == Schedule::kInitial; }
+
+  void to_initial(T* d_initial, const detail::Place& at, Index block,
+                  const simd::Packet<T>& gradient) const {
+    const Index lanes = in_.filters - block * kW;
+    T* out = d_initial + rows_.sample(at.image) * image_ + unit(at, block);
+    simd::store_partial<T>(out, simd::add(gradient, simd::load_partial<T>(out, lanes)), lanes);
+  }
+
+  // Where a block's filters lie in an image of the states.
+  Index unit(const detail::Place& at, Index block) const {
+    return at.pixel * in_.filters + block * kW;
+  }
+  T* own(AlignedBuffer<T>& rows, const detail::Place& at, Index block) const {
+    return rows.data() + (at.image * in_.pixels() + at.pixel) * hp_ + block * kW;
+  }
+  T* slots(Index k, const detail::Place& at) const {
+    return saved_.slots + (rows_.kept(at.image, k) * in_.pixels() + at.pixel) * in_.slots();
+  }
+
+  // The gate gradients of step k through the turned recurrent kernel, with the dropout factors of
+  // h, for the first `images` samples: epilogue(place, block, packet). Zeros where there is no
+  // step k.
   template <class Epilogue>
-  void each_row(Index s, Epilogue&& epilogue) {
-    const double flops = 2.0 * double(in_.rows()) * double(turned_.depth() * in_.filters);
-    if (w_.tiles && s < in_.dims.time) {
+  void each_row(Index k, Index images, Epilogue&& epilogue) {
+    const Index multiplied = k < rows_.steps() ? std::min(images, rows_.active(k)) : 0;
+    if (multiplied != 0) product(k, multiplied, epilogue);
+    const Index first = multiplied * in_.pixels(), rows = images * in_.pixels() - first;
+    parallel_for(double(rows * in_.slots()), rows, [&](Index begin, Index end) {
+      for (Index r = first + begin; r < first + end; ++r) {
+        const detail::Place at{r / in_.pixels(), r % in_.pixels()};
+        for (Index block = 0; block < hp_ / kW; ++block) epilogue(at, block, simd::zero<T>());
+      }
+    });
+  }
+
+  template <class Epilogue>
+  void product(Index k, Index images, Epilogue&& epilogue) {
+    const Index stride = rows_.kept_stride() * in_.pixels() * in_.slots();
+    const double flops =
+        2.0 * double(images * in_.pixels()) * double(turned_.depth() * in_.filters);
+    if (w_.tiles) {
       const bool scales = in_.recurrent_dropout.gates != 0;
       return detail::state_gradient_by_tiles(
-          in_, w_.state_tiles, flops, slots(s, {}), in_.dims.time * in_.pixels() * in_.slots(),
+          in_, w_.state_tiles, flops, slots(k, {}), stride, images,
           [&](const detail::Place& at, Index block, const simd::Packet<T>& dh) {
             epilogue(at, block, scales ? simd::mul(dh, factor(0, at, block)) : dh);
           });
     }
-    detail::over_rows(flops, in_.rows(), [&](Index first, Index last) {
+    detail::over_rows(flops, images * in_.pixels(), [&](Index first, Index last) {
       Workspace& workspace = detail::thread_workspace();
       const Workspace::Scope scope(workspace);
       const Index size = most_rows_ * turned_.depth();
@@ -99,19 +149,15 @@ class ConvBackward {
       for (Index row = first; row < last; row += most_rows_) {
         const Index end = std::min(last, row + most_rows_);
         detail::locate_rows(row, end, in_.pixels(), places.data());
+        gather_patches(turned_, slots(k, {}), stride, row, end, patches, turned_.depth());
         StepProduct<T> p;
         p.x.a = patches;
         p.x.w = w_.state.data();
-        p.x.row = turned_.depth();
-        if (s < in_.dims.time) {
-          p.x.depth = turned_.depth();
-          gather_patches(turned_, slots(s, {}), in_.dims.time * in_.pixels() * in_.slots(), row,
-                         end, patches, turned_.depth());
-        }
+        p.x.row = p.x.depth = turned_.depth();
         const auto finish = [&](Index r, Index block, const simd::Packet<T>& dh) {
           epilogue(places[static_cast<std::size_t>(r)], block, dh);
         };
-        if (p.x.depth != 0 && w_.per_gate) {
+        if (w_.per_gate) {
           gates_apart(patches, by_gate, end - row);
           p.x.a = by_gate;
           per_gate(p, end - row, places.data(), sums, finish);
@@ -125,7 +171,7 @@ class ConvBackward {
   template <class Finish>
   void shared(const StepProduct<T>& p, Index rows, const detail::Place* places, bool backwards,
               Finish&& finish) const {
-    const bool scales = p.x.depth != 0 && in_.recurrent_dropout.gates != 0;
+    const bool scales = in_.recurrent_dropout.gates != 0;
     run_phase<T, Plain>(
         p, rows, Blocks{0, hp_ / kW, backwards}, [&](Index r, Index block, const T* sums) {
           const simd::Packet<T> dh = simd::load<T>(sums);
@@ -170,60 +216,57 @@ class ConvBackward {
   }
 
   simd::Packet<T> factor(int gate, const detail::Place& at, Index block) const {
-    const Index j = block * kW;
-    return simd::load_partial<T>(in_.recurrent_dropout.row(gate, at.n) + at.pixel * in_.filters + j,
-                                 in_.filters - j);
+    const T* factors = in_.recurrent_dropout.row(gate, rows_.sample(at.image));
+    return simd::load_partial<T>(factors + unit(at, block), in_.filters - block * kW);
   }
 
-  simd::Packet<T> c_prev(Index s, const detail::Place& at, Index block) const {
-    const Index j = block * kW;
-    if (s > 0) return simd::load<T>(cell_state(s - 1, at) + j);
-    if (in_.c0 == nullptr) return simd::zero<T>();
-    return simd::load_partial<T>(in_.c0 + at.n * image_ + at.pixel * in_.filters + j,
-                                 in_.filters - j);
+  simd::Packet<T> c_prev(Index k, const detail::Place& at, Index block) const {
+    if (rows_.before(at.image, k) >= 0) return simd::load<T>(cell_state(k - 1, at) + block * kW);
+    if (in_.c0 == nullptr || !from_initial(at.image, k)) return simd::zero<T>();
+    const T* image = in_.c0 + rows_.sample(at.image) * image_;
+    return simd::load_partial<T>(image + unit(at, block), in_.filters - block * kW);
   }
-  const T* cell_state(Index s, const detail::Place& at) const {
-    return saved_.c + ((at.n * in_.dims.time + s) * in_.pixels() + at.pixel) * hp_;
-  }
-
-  simd::Packet<T> output_gradient(Index s, const detail::Place& at, Index block) const {
-    if (!d_.out || (d_.out.step == 0 && s + 1 != in_.dims.time)) return simd::zero<T>();
-    const Index j = block * kW;
-    return simd::load_partial<T>(d_.out.at(at.n, s) + at.pixel * in_.filters + j, in_.filters - j);
+  const T* cell_state(Index k, const detail::Place& at) const {
+    return saved_.c + (rows_.kept(at.image, k) * in_.pixels() + at.pixel) * hp_;
   }
 
-  void step(Index s, const detail::Place& at, Index block, simd::Packet<T> dh) {
-    T* gradients = slots(s, at) + block * kW;
-    T* rest = own(dh_, at, block);
-    dh = simd::add(dh, simd::load<T>(rest));
-    const simd::Packet<T> d_out = output_gradient(s, at, block);
-    if (!in_.used(at.n, s)) return skip(gradients, rest, dh, d_out, own(skipped_, at, block));
-    dh = simd::add(dh, d_out);
-    if (in_.mask != nullptr) {
-      T* skipped = own(skipped_, at, block);
-      dh = simd::add(dh, simd::load<T>(skipped));
-      simd::store<T>(skipped, simd::zero<T>());
+  // What arrives at a step from outside, without a schedule and without states of every step.
+  simd::Packet<T> output_gradient(Index k, const detail::Place& at, Index block) const {
+    if (!d_.out || (d_.out.step == 0 && k + 1 != in_.dims.time)) return simd::zero<T>();
+    return simd::load_partial<T>(d_.out.at(at.image, k) + unit(at, block),
+                                 in_.filters - block * kW);
+  }
+
+  // The same with everything that there may be.
+  simd::Packet<T> all_gradients(Index k, const detail::Place& at, Index block, T* dc,
+                                simd::Packet<T> dh) const {
+    if (k + 1 < rows_.used(at.image) && rows_.restarts(at.image, k + 1)) {
+      // The next step started anew: its gradients go to the initial state, none come here.
+      const bool initial = from_initial(at.image, k + 1);
+      if (initial && d_h0_ != nullptr) to_initial(d_h0_, at, block, dh);
+      if (initial && d_c0_ != nullptr) to_initial(d_c0_, at, block, simd::load<T>(dc));
+      dh = simd::zero<T>();
+      simd::store<T>(dc, dh);
     }
+    const Index lanes = in_.filters - block * kW;
+    const simd::Packet<T> d_c = arriving_.of_c(at.image, k, unit(at, block), lanes);
+    simd::store<T>(dc, simd::add(simd::load<T>(dc), d_c));
+    return simd::add(dh, arriving_.of_h(at.image, k, unit(at, block), lanes));
+  }
+
+  void step(Index k, const detail::Place& at, Index block, simd::Packet<T> dh) {
+    T* rest = own(dh_, at, block);
     BackwardUnit<T> u;
-    u.dh = dh;
-    u.c = cell_state(s, at) + block * kW;
-    u.c_prev = c_prev(s, at, block);
     u.dc = own(dc_, at, block);
-    u.saved = gradients;
+    dh = simd::add(dh, simd::load<T>(rest));
+    u.dh = plain_ ? simd::add(dh, output_gradient(k, at, block))
+                  : all_gradients(k, at, block, u.dc, dh);
+    u.c = cell_state(k, at) + block * kW;
+    u.c_prev = c_prev(k, at, block);
+    u.saved = slots(k, at) + block * kW;
     u.slot_stride = hp_;
     u.lanes = in_.filters - block * kW;
     simd::store<T>(rest, Cell::backward<0, T>(fn_, u));
-  }
-
-  // A skipped step hands the state's gradient on; its output repeated the output before it.
-  void skip(T* gradients, T* rest, simd::Packet<T> dh, simd::Packet<T> d_out, T* skipped) const {
-    for (Index slot = 0; slot < Cell::kSlots; ++slot) {
-      simd::store<T>(gradients + slot * hp_, simd::zero<T>());
-    }
-    simd::store<T>(rest, dh);
-    if (!in_.zero_output_for_mask) {
-      simd::store<T>(skipped, simd::add(simd::load<T>(skipped), d_out));
-    }
   }
 
   const ConvInputs<T>& in_;
@@ -231,9 +274,14 @@ class ConvBackward {
   const Activations& fn_;
   const Saved<T>& saved_;
   const OutputGradients<T>& d_;
+  T* d_h0_;
+  T* d_c0_;
+  LoopRows<T> rows_;
+  ArrivingGradients<T> arriving_;
+  bool plain_;
   Window turned_;  // over the gate gradients
   Index hp_, image_, most_rows_;
-  AlignedBuffer<T> dh_, dc_, skipped_;
+  AlignedBuffer<T> dh_, dc_;
 };
 
 }  // namespace elman::bptt

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <array>
+#include <vector>
 
 #include "elman/bptt/conv_tiles.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/recurrent.hpp"
+#include "elman/bptt/skipped.hpp"
 
 namespace elman::bptt {
 
@@ -20,19 +22,31 @@ class ConvForward {
   static constexpr Index kW = simd::kWidth<T>;
 
  public:
-  ConvForward(const ConvInputs<T>& in, const ConvForwardWeights<T>& weights,
-              const Activations& fn, const Outputs<T>& out)
-      : in_(in), w_(weights), fn_(fn), out_(out), hp_(in.padded()), image_(in.dims.units) {
+  ConvForward(const ConvInputs<T>& in, const Schedule* schedule,
+              const ConvForwardWeights<T>& weights, const Activations& fn, const Outputs<T>& out)
+      : in_(in),
+        w_(weights),
+        fn_(fn),
+        out_(out),
+        rows_(in, schedule, 0, in.dims.batch),
+        hp_(in.padded()),
+        image_(in.dims.units) {
     if (out.saved.h) {
       h_ = out.saved.h;
-    } else if (out.out.step != 0 && in.mask == nullptr) {
+    } else if (out.out.step != 0) {
       h_ = out.out;  // what a step returns is what the next one reads
+    } else if (out.h_all) {
+      h_ = out.h_all;
     } else {
       own_h_ = AlignedBuffer<T>(2 * in.dims.batch * image_);
     }
     if (out.saved.c == nullptr) own_c_ = AlignedBuffer<T>(in.rows() * hp_);
-    const bool needs_zeros = in.h0 == nullptr && !weights.recurrent_finite;
-    if (needs_zeros) {
+    if (schedule != nullptr) {
+      listed_x_.resize(static_cast<std::size_t>(in.dims.batch));
+      listed_h_.resize(listed_x_.size());
+      list_factors(in.input_dropout, listed_input_);
+      list_factors(in.recurrent_dropout, listed_recurrent_);
+    } else if (in.h0 == nullptr && !weights.recurrent_finite) {
       zeros_ = AlignedBuffer<T>(image_);
       std::fill(zeros_.begin(), zeros_.end(), T(0));
     }
@@ -41,16 +55,18 @@ class ConvForward {
   }
 
   void run() {
-    for (Index s = 0; s < in_.dims.time; ++s) {
+    for (Index k = 0; k < rows_.steps(); ++k) {
+      const Index active = rows_.active(k);
+      const detail::Images<T> x = images(k, active), h = before(k, active);
       if (w_.tiles) {
-        detail::step_by_tiles(in_, w_, {in_.x.at(0, in_.time(s)), in_.x.row}, before(s),
+        detail::step_by_tiles(in_, w_, x, h, active,
                               [&](const detail::Place& at, Index block, const T* sums) {
-                                unit(s, at, block, sums);
+                                unit(k, at, block, sums);
                               });
         continue;
       }
-      detail::over_rows(in_.flops_of_step(), in_.rows(),
-                        [&](Index first, Index last) { step(s, first, last); });
+      detail::over_rows(in_.flops_of_step(active), active * in_.pixels(),
+                        [&](Index first, Index last) { step(k, x, h, first, last); });
     }
     finish();
   }
@@ -66,7 +82,8 @@ class ConvForward {
     return size.add<T>(most_rows_ * deepest_).bytes();
   }
 
-  void step(Index s, Index first, Index last) {
+  void step(Index k, const detail::Images<T>& x_images, const detail::Images<T>& h_images,
+            Index first, Index last) {
     Workspace& workspace = detail::thread_workspace();
     const Workspace::Scope scope(workspace);
     workspace.reserve(workspace_bytes());
@@ -80,16 +97,15 @@ class ConvForward {
       StepProduct<T> p;
       p.init = w_.bias.data();
       p.init_slot = hp_;
-      p.x = side(in_.input, {in_.x.at(0, in_.time(s)), in_.x.row}, in_.input_dropout, row, end, x,
-                 scratch, w_.x[0].data());
-      const detail::Images<T> state = before(s);
-      if (state.data != nullptr) {
-        p.h = side(in_.state, state, in_.recurrent_dropout, row, end, h, scratch, w_.h[0].data());
+      p.x = side(in_.input, x_images, in_.input_dropout, row, end, x, scratch, w_.x[0].data());
+      if (h_images) {
+        p.h =
+            side(in_.state, h_images, in_.recurrent_dropout, row, end, h, scratch, w_.h[0].data());
       }
       // The walk over the weights turns back after each chunk.
       const Blocks blocks{0, hp_ / kW, row / most_rows_ % 2 != 0};
       run_phase<T, Phase>(p, end - row, blocks, [&](Index r, Index block, const T* sums) {
-        unit(s, places[static_cast<std::size_t>(r)], block, sums);
+        unit(k, places[static_cast<std::size_t>(r)], block, sums);
       });
     }
   }
@@ -102,7 +118,9 @@ class ConvForward {
     out.row = out.depth = window.depth();
     const Index size = (last - first) * out.depth;
     for (int gate = 0; gate < copies(factors); ++gate) {
-      if (factors.gates != 0) {
+      if (images.factors != nullptr) {
+        images.factor_offset = gate * factors.batch * factors.columns;
+      } else if (factors.gates != 0) {
         images.factor = factors.row(gate, 0);
         images.factor_stride = factors.columns;
       }
@@ -112,98 +130,135 @@ class ConvForward {
     return out;
   }
 
-  // h of the step before s; without data where it is zero and adds nothing.
-  detail::Images<T> before(Index s) const {
-    if (s > 0) return {target(s - 1), h_ ? h_.row : image_};
-    if (in_.h0 != nullptr) return {in_.h0, image_};
-    return {zeros_.data(), 0};
+  // The factors of each row, where the rows do not stand as they are given.
+  void list_factors(const Factors<T>& factors, std::vector<const T*>& list) const {
+    if (factors.gates == 0) return;
+    for (Index r = 0; r < in_.dims.batch; ++r) list.push_back(factors.row(0, rows_.sample(r)));
   }
-  T* target(Index s) const {
-    if (h_) return h_.data + s * h_.step;
-    return const_cast<T*>(own_h_.data()) + s % 2 * in_.dims.batch * image_;
+
+  detail::Images<T> images(Index k, Index active) {
+    detail::Images<T> out;
+    if (listed_x_.empty()) {
+      out.data = in_.x.at(0, in_.time(k));
+      out.stride = in_.x.row;
+      return out;
+    }
+    for (Index r = 0; r < active; ++r) {
+      listed_x_[static_cast<std::size_t>(r)] = in_.x.at(rows_.sample(r), rows_.time(r, k));
+    }
+    out.list = listed_x_.data();
+    if (!listed_input_.empty()) out.factors = listed_input_.data();
+    return out;
   }
-  T* cell_state(Index s, const detail::Place& at) {
-    if (out_.saved.c == nullptr) return own_c_.data() + (at.n * in_.pixels() + at.pixel) * hp_;
-    return out_.saved.c + ((at.n * in_.dims.time + s) * in_.pixels() + at.pixel) * hp_;
+
+  // h of the step before; nothing where it is zero and adds nothing.
+  detail::Images<T> before(Index k, Index active) {
+    detail::Images<T> out;
+    if (k == 0 && in_.h0 == nullptr && w_.recurrent_finite) return out;
+    if (listed_h_.empty()) {
+      const bool starts = k == 0 && in_.h0 == nullptr;  // from the same zeros for all
+      out.data = starts ? zeros_.data() : k == 0 ? in_.h0 : target(0, k - 1);
+      out.stride = starts ? 0 : k > 0 && h_ ? h_.row : image_;
+      return out;
+    }
+    for (Index r = 0; r < active; ++r) {
+      listed_h_[static_cast<std::size_t>(r)] =
+          rows_.before(r, k) >= 0 ? target(r, k - 1) : initial(in_.h0, r, k);
+    }
+    out.list = listed_h_.data();
+    if (!listed_recurrent_.empty()) out.factors = listed_recurrent_.data();
+    return out;
+  }
+  const T* initial(const T* state, Index row, Index k) const {
+    if (state == nullptr || rows_.before(row, k) == Schedule::kZeros) return nullptr;
+    return state + rows_.sample(row) * image_;
+  }
+  T* target(Index row, Index k) {
+    if (h_) return h_.at(rows_.sample(row), rows_.step(row, k));
+    return own_h_.data() + (k % 2 * in_.dims.batch + row) * image_;
+  }
+  T* cell_state(Index row, Index k, Index pixel) {
+    const bool kept = out_.saved.c != nullptr;
+    T* from = kept ? out_.saved.c : own_c_.data();
+    return from + ((kept ? rows_.kept(row, k) : row) * in_.pixels() + pixel) * hp_;
   }
 
   // One row and block: the sums become states and output.
-  void unit(Index s, const detail::Place& at, Index block, const T* sums) {
-    const Index j = block * kW, lanes = in_.filters - j;
-    const Index pixel = at.pixel * in_.filters + j;
+  void unit(Index k, const detail::Place& at, Index block, const T* sums) {
+    const Index row = at.image, j = block * kW, lanes = in_.filters - j;
     alignas(64) T h[kW], c[kW];
-    simd::store<T>(c, s > 0 ? simd::load<T>(cell_state(s - 1, at) + j)
-                      : in_.c0 != nullptr
-                          ? simd::load_partial<T>(in_.c0 + at.n * image_ + pixel, lanes)
-                          : simd::zero<T>());
-    const bool used = in_.used(at.n, s);
-    if (used) {
-      ForwardUnit<T> u;
-      u.z = sums;
-      u.h = h;
-      u.c = c;
-      u.slot_stride = hp_;
-      if (out_.saved.slots != nullptr) {
-        const Index image = at.n * in_.dims.time + in_.time(s);
-        u.saved = out_.saved.slots + (image * in_.pixels() + at.pixel) * in_.slots() + j;
-      }
-      Cell::forward<0, T>(fn_, u);
+    if (rows_.before(row, k) >= 0) {
+      simd::store<T>(c, simd::load<T>(cell_state(row, k - 1, at.pixel) + j));
     } else {
-      const detail::Images<T> state = before(s);
-      simd::store<T>(h,
-                     state.data == nullptr
-                         ? simd::zero<T>()
-                         : simd::load_partial<T>(state.data + at.n * state.stride + pixel, lanes));
+      const T* c0 = initial(in_.c0, row, k);
+      simd::store<T>(c, c0 == nullptr
+                            ? simd::zero<T>()
+                            : simd::load_partial<T>(c0 + at.pixel * in_.filters + j, lanes));
     }
-    simd::store<T>(cell_state(s, at) + j, simd::load<T>(c));
-    T* state = target(s) + at.n * (h_ ? h_.row : image_) + pixel;
-    simd::store_partial<T>(state, simd::load<T>(h), lanes);
-    write(s, at, pixel, lanes, used, simd::load<T>(h));
+    ForwardUnit<T> u;
+    u.z = sums;
+    u.h = h;
+    u.c = c;
+    u.slot_stride = hp_;
+    if (out_.saved.slots != nullptr) {
+      const Index image = rows_.kept(row, k);
+      u.saved = out_.saved.slots + (image * in_.pixels() + at.pixel) * in_.slots() + j;
+    }
+    Cell::forward<0, T>(fn_, u);
+    simd::store<T>(cell_state(row, k, at.pixel) + j, simd::load<T>(c));
+    write(k, at, block, simd::load<T>(h), simd::load<T>(c));
   }
 
-  // A skipped step repeats the output before it, zeros at first.
-  void write(Index s, const detail::Place& at, Index pixel, Index lanes, bool used,
-             const simd::Packet<T>& h) {
-    if (out_.out.data == h_.data) return;
-    T* out = out_.out.at(at.n, s) + pixel;
-    if (used) {
-      simd::store_partial<T>(out, h, lanes);
-    } else if (in_.zero_output_for_mask || s == 0) {
-      simd::store_partial<T>(out, simd::zero<T>(), lanes);
-    } else if (out_.out.step != 0) {
-      simd::store_partial<T>(out, simd::load_partial<T>(out - out_.out.step, lanes), lanes);
-    }
+  // Where the next step reads h, the output, and states that are asked for.
+  void write(Index k, const detail::Place& at, Index block, const simd::Packet<T>& h,
+             const simd::Packet<T>& c) {
+    const Index j = block * kW, lanes = in_.filters - j, unit = at.pixel * in_.filters + j;
+    T* state = target(at.image, k);
+    simd::store_partial<T>(state + unit, h, lanes);
+    const auto also = [&](const Sequence<T>& to, const simd::Packet<T>& value) {
+      if (!to) return;
+      T* image = to.at(rows_.sample(at.image), rows_.step(at.image, k));
+      if (image != state) simd::store_partial<T>(image + unit, value, lanes);
+    };
+    also(out_.out, h);
+    also(out_.h_all, h);
+    also(out_.c_all, c);
   }
 
+  // The last states, and all that skipped steps are asked for.
   void finish() {
-    const Index last = in_.dims.time - 1, n = in_.dims.batch, f = in_.filters;
-    if (last < 0) {
-      copy_or_clear(in_.h0, out_.h_last);
-      return copy_or_clear(in_.c0, out_.c_last);
-    }
-    for (Index i = 0; out_.h_last != nullptr && i < n; ++i) {
-      std::copy_n(target(last) + i * (h_ ? h_.row : image_), image_, out_.h_last + i * image_);
-    }
-    for (Index i = 0; out_.c_last != nullptr && i < in_.rows(); ++i) {
-      const detail::Place at{i / in_.pixels(), i % in_.pixels()};
-      std::copy_n(cell_state(last, at), f, out_.c_last + i * f);
-    }
+    const SkippedSteps<T> skipped(in_, rows_, out_);
+    const double copied = double(in_.rows() * in_.filters) * double(1 + in_.dims.time);
+    parallel_for(rows_.ragged() ? copied : 0, in_.dims.batch, [&](Index begin, Index end) {
+      for (Index r = begin; r < end; ++r) {
+        const Index used = rows_.used(r);
+        skipped.last(r, in_.h0, used == 0 ? nullptr : target(r, used - 1), out_.h_last);
+        last_cell_state(skipped, r);
+        if (rows_.ragged()) skipped.fill(r);
+      }
+    });
   }
-  void copy_or_clear(const T* from, T* to) const {
-    if (to == nullptr) return;
-    const Index count = in_.dims.batch * image_;
-    if (from != nullptr) std::copy_n(from, count, to);
-    if (from == nullptr) std::fill_n(to, count, T(0));
+  void last_cell_state(const SkippedSteps<T>& skipped, Index row) {
+    if (out_.c_last == nullptr) return;
+    if (rows_.end(row) != Schedule::kLast) return skipped.last(row, in_.c0, nullptr, out_.c_last);
+    T* to = out_.c_last + rows_.sample(row) * image_;
+    const T* from = cell_state(row, rows_.used(row) - 1, 0);
+    for (Index p = 0; p < in_.pixels(); ++p, from += hp_, to += in_.filters) {
+      std::copy_n(from, in_.filters, to);
+    }
   }
 
   const ConvInputs<T>& in_;
   const ConvForwardWeights<T>& w_;
   const Activations& fn_;
   const Outputs<T>& out_;
+  LoopRows<T> rows_;
   Index hp_, image_;
   Index deepest_ = 0, most_rows_ = 0;
   Sequence<T> h_;  // where h of every step stays; else two images take turns
   AlignedBuffer<T> own_h_, own_c_, zeros_;
+  // Of a scheduled run: the images of the present step, and the factors of every row.
+  std::vector<const T*> listed_x_, listed_h_, listed_input_, listed_recurrent_;
 };
 
 }  // namespace elman::bptt

@@ -2,65 +2,103 @@
 // elman/bptt/conv_gradients.hpp: from the gate gradients of all images to those of weights and x.
 #pragma once
 
+#include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "elman/bptt/conv_problem.hpp"
+#include "elman/bptt/schedule.hpp"
 #include "elman/kernels/product.hpp"
 #include "elman/layers/tiles_gradient.hpp"
 
 namespace elman::bptt {
 
-/// The large products after the reverse loop. dz = saved.slots, [N,T,P,4,Fp] by input time.
+/// The large products after the reverse loop. dz = saved.slots, an image [P,4,Fp] for every used
+/// step of every sample; the lists have one entry for each, in that order.
 template <class T>
 class ConvGradients {
   static constexpr Index kG = ConvLstm::kGates;
   // Patches of that many bytes are made, multiplied and forgotten.
   static constexpr Index kBlockBytes = 1024 * 1024;
+  using List = std::vector<const T*>;
 
  public:
-  ConvGradients(const ConvInputs<T>& in, const Saved<T>& saved, const InputGradients<T>& out)
-      : in_(in), saved_(saved), out_(out), hp_(in.padded()), row_(in.slots()) {}
+  ConvGradients(const ConvInputs<T>& in, const Schedule* schedule, const Saved<T>& saved,
+                const InputGradients<T>& out)
+      : in_(in),
+        saved_(saved),
+        out_(out),
+        rows_(in, schedule, 0, in.dims.batch),
+        images_(schedule == nullptr ? in.dims.batch * in.dims.time : schedule->total()),
+        hp_(in.padded()),
+        row_(in.slots()) {}
 
   void run(const ConvBackwardWeights<T>& weights) {
     const bool wanted = out_.kernel != nullptr || out_.recurrent_kernel != nullptr;
-    if (!wanted || !in_.steps_by_tiles() || !by_tiles()) tap_by_tap();
-    if (in_.dims.time == 0 || in_.dims.batch == 0) return;
-    if (out_.x != nullptr) inputs(weights.input.x.data());
+    if (images_ == 0 || !wanted || !in_.steps_by_tiles() || !by_tiles()) tap_by_tap();
+    if (images_ == 0) return;
+    if (out_.x != nullptr) input_gradient(weights.input.x.data());
   }
 
  private:
-  const T* dz(Index n, Index t) const {
-    return saved_.slots + (n * in_.dims.time + t) * in_.pixels() * row_;
+  /// find(row, k) for every image of dz.
+  template <class Find>
+  auto list(Find&& find) const {
+    std::vector<decltype(find(Index{}, Index{}))> found(static_cast<std::size_t>(images_));
+    for (Index k = 0; k < rows_.steps(); ++k) {
+      for (Index r = 0; r < rows_.active(k); ++r) {
+        found[static_cast<std::size_t>(rows_.kept(r, k))] = find(r, k);
+      }
+    }
+    return found;
+  }
+  List factors(const Factors<T>& factors) const {
+    if (factors.gates == 0) return {};
+    return list([&](Index r, Index) { return factors.row(0, rows_.sample(r)); });
+  }
+  const T* dz(Index image) const { return saved_.slots + image * in_.pixels() * row_; }
+
+  List inputs() const {
+    return list([&](Index r, Index k) { return in_.x.at(rows_.sample(r), rows_.time(r, k)); });
+  }
+  // dz of a step meets h of the one before, or the initial state.
+  List states() const {
+    return list([&](Index r, Index k) -> const T* {
+      const Index n = rows_.sample(r), before = rows_.before(r, k);
+      if (before >= 0) return saved_.h.at(n, before);
+      const bool zeros = in_.h0 == nullptr || before == Schedule::kZeros;
+      return zeros ? nullptr : in_.h0 + n * in_.dims.units;
+    });
   }
 
   // Both kernels and the bias in one sum over the tiles; false where a sum is not finite.
   bool by_tiles() const {
-    std::vector<const T*> x, h, gradients, x_factors, h_factors;
-    const auto add = [&](Index n, Index s, const T* state) {
-      if (!in_.used(n, s)) return;  // its gradients are zeros, its input may be NaN
-      x.push_back(in_.x.at(n, in_.time(s)));
-      h.push_back(state);
-      gradients.push_back(dz(n, in_.time(s)));
-      if (in_.input_dropout.gates != 0) x_factors.push_back(in_.input_dropout.row(0, n));
-      if (in_.recurrent_dropout.gates != 0) h_factors.push_back(in_.recurrent_dropout.row(0, n));
+    const List h = states();
+    std::vector<std::size_t> order(h.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_partition(order.begin(), order.end(),  // zeros come last
+                          [&](std::size_t i) { return h[i] != nullptr; });
+    const auto ordered = [&](const List& given) {
+      List out;
+      for (std::size_t i = 0; i < given.size(); ++i) out.push_back(given[order[i]]);
+      return out;
     };
-    for (Index n = 0; n < in_.dims.batch; ++n) {
-      for (Index s = 1; s < in_.dims.time; ++s) add(n, s, saved_.h.at(n, s - 1));
-    }
-    for (Index n = 0; in_.dims.time > 0 && n < in_.dims.batch; ++n) {  // zeros come last
-      add(n, 0, in_.h0 == nullptr ? nullptr : in_.h0 + n * in_.dims.units);
-    }
-    const auto source = [](const Window& window, const auto& images, const auto& factors) {
+    const List x_list = ordered(inputs()), x_factors = ordered(factors(in_.input_dropout));
+    const List h_list = ordered(h), h_factors = ordered(factors(in_.recurrent_dropout));
+    const List gradients = ordered(
+        list([&](Index r, Index k) -> const T* { return dz(rows_.kept(r, k)); }));
+    const auto source = [](const Window& window, const List& images, const List& factors) {
       TileSource<T> out = TileSource<T>::of(window, nullptr, 0);
       out.images = images.data();
       if (!factors.empty()) out.factors = factors.data();
       return out;
     };
-    const TileSource<T> xs = source(in_.input, x, x_factors), hs = source(in_.state, h, h_factors);
+    const TileSource<T> xs = source(in_.input, x_list, x_factors);
+    const TileSource<T> hs = source(in_.state, h_list, h_factors);
     TileSource<T> dy;
     dy.channels = dy.pixel = row_;
     dy.images = gradients.data();
-    const TileKernelGradient<T> sum(TileGrid(in_.state), {&hs, &xs}, dy, Index(x.size()));
+    const TileKernelGradient<T> sum(TileGrid(in_.state), {&hs, &xs}, dy, images_);
     if (!sum.finite()) return false;
     if (out_.recurrent_kernel != nullptr) {
       sum.store(0, Target{*this, in_.filters, out_.recurrent_kernel});
@@ -88,28 +126,18 @@ class ConvGradients {
   void tap_by_tap() {
     if (out_.kernel != nullptr) kernel();
     if (out_.recurrent_kernel != nullptr) recurrent_kernel();
-    if (out_.bias != nullptr && in_.rows() * in_.dims.time > 0) bias();
+    if (out_.bias != nullptr && images_ > 0) bias();
   }
 
   void kernel() {
     Sum sum(*this, in_.input, in_.input_dropout);
-    for (Index n = 0; n < in_.dims.batch; ++n) {
-      sum.add({in_.x.at(n, 0), in_.x.step}, n, 0, in_.dims.time);
-    }
+    sum.add(inputs());
     sum.store(out_.kernel, out_.overwrite);
   }
 
-  // dz of step s meets h of the step before.
   void recurrent_kernel() {
     Sum sum(*this, in_.state, in_.recurrent_dropout);
-    const Index steps = in_.dims.time;
-    for (Index n = 0; steps > 0 && n < in_.dims.batch; ++n) {
-      if (in_.h0 != nullptr) sum.add({in_.h0 + n * in_.dims.units, 0}, n, in_.time(0), 1);
-      if (steps == 1) continue;
-      const T* h = saved_.h.at(n, in_.go_backwards ? steps - 2 : 0);
-      const Index stride = in_.go_backwards ? -saved_.h.step : saved_.h.step;
-      sum.add({h, stride}, n, in_.go_backwards ? 0 : 1, steps - 1);
-    }
+    sum.add(states());
     sum.store(out_.recurrent_kernel, out_.overwrite);
   }
 
@@ -120,6 +148,7 @@ class ConvGradients {
         : of_(of),
           window_(window),
           factors_(factors),
+          listed_(of.factors(factors)),
           depth_(window.depth()),
           most_rows_(std::max<Index>(kBlockBytes / (depth_ * Index(sizeof(T))), 6)),
           patches_(most_rows_ * depth_),
@@ -128,24 +157,14 @@ class ConvGradients {
       std::fill(total_.begin(), total_.end(), T(0));
     }
 
-    /// `steps` images of sample n that meet the gate gradients of the input times from t on.
-    void add(detail::Images<T> images, Index n, Index t, Index steps) {
-      const Index rows = steps * of_.in_.pixels();
-      for (Index first = 0; first < rows; first += most_rows_) {
-        const Index last = std::min(rows, first + most_rows_);
-        const Index gates = factors_.per_gate() ? kG : 1;
-        for (Index g = 0; g < gates; ++g) {
-          if (factors_.gates != 0) images.factor = factors_.row(static_cast<int>(g), n);
-          load(images, n, t, first, last);
-          kernels::Rows<T> a, b;
-          a.base = patches_.data();
-          a.outer = depth_;
-          b.base = of_.dz(n, t) + first * of_.row_;
-          b.outer = of_.row_;
-          const Index width = of_.row_ / gates;
-          const kernels::Strip<T> strip{g * width, total_.data() + g * width, width};
-          kernels::outer_product(a, depth_, b, strip, of_.row_, last - first);
-        }
+    /// What each image of dz meets; nullptr: zeros.
+    void add(const List& images) {
+      for (Index first = 0; first < of_.images_; ++first) {
+        if (images[static_cast<std::size_t>(first)] == nullptr) continue;
+        Index last = first + 1;
+        while (last < of_.images_ && images[static_cast<std::size_t>(last)] != nullptr) ++last;
+        add_rows(images, first * of_.in_.pixels(), last * of_.in_.pixels());
+        first = last;
       }
     }
 
@@ -158,31 +177,40 @@ class ConvGradients {
     }
 
    private:
-    // Patches of a masked step are zeros: it may hold NaN.
-    void load(const detail::Images<T>& images, Index n, Index t, Index first, Index last) {
-      const ConvInputs<T>& in = of_.in_;
+    void add_rows(const List& list, Index first_row, Index last_row) {
+      detail::Images<T> images;
+      images.list = list.data();
+      if (!listed_.empty()) images.factors = listed_.data();
+      for (Index first = first_row; first < last_row; first += most_rows_) {
+        const Index last = std::min(last_row, first + most_rows_);
+        const Index gates = factors_.per_gate() ? kG : 1;
+        for (Index g = 0; g < gates; ++g) {
+          images.factor_offset = g * factors_.batch * factors_.columns;
+          load(images, first, last);
+          kernels::Rows<T> a, b;
+          a.base = patches_.data();
+          a.outer = depth_;
+          b.base = of_.saved_.slots + first * of_.row_;
+          b.outer = of_.row_;
+          const Index width = of_.row_ / gates;
+          const kernels::Strip<T> strip{g * width, total_.data() + g * width, width};
+          kernels::outer_product(a, depth_, b, strip, of_.row_, last - first);
+        }
+      }
+    }
+
+    void load(const detail::Images<T>& images, Index first, Index last) {
       parallel_for(double((last - first) * depth_), last - first, [&](Index begin, Index end) {
-        for (Index r = begin; r < end;) {  // image by image: they may follow backwards
-          const Index image = (first + r) / in.pixels(), from = image * in.pixels();
-          const Index stop = std::min(end, from + in.pixels() - first);
-          detail::Images<T> one = images;
-          one.data += image * images.stride;
-          detail::load_patches(window_, one, first + r - from, first + stop - from,
-                               patches_.data() + r * depth_,
-                               scratch_.data() + (factors_.gates != 0 ? r * depth_ : 0));
-          r = stop;
-        }
-        for (Index r = begin; in.mask != nullptr && r < end; ++r) {
-          const Index time = t + (first + r) / in.pixels();
-          if (in.mask[n * in.dims.time + time] != 0) continue;
-          std::fill_n(patches_.data() + r * depth_, depth_, T(0));
-        }
+        detail::load_patches(window_, images, first + begin, first + end,
+                             patches_.data() + begin * depth_,
+                             scratch_.data() + (factors_.gates != 0 ? begin * depth_ : 0));
       });
     }
 
     const ConvGradients& of_;
     const Window& window_;
     const Factors<T>& factors_;
+    List listed_;
     Index depth_, most_rows_;
     AlignedBuffer<T> patches_, scratch_, total_;
   };
@@ -190,8 +218,7 @@ class ConvGradients {
   void bias() {
     AlignedBuffer<T> sums(row_);
     std::fill(sums.begin(), sums.end(), T(0));
-    const Index rows = in_.rows() * in_.dims.time;
-    kernels::add_column_sums(saved_.slots, row_, rows, row_, sums.data());
+    kernels::add_column_sums(saved_.slots, row_, images_ * in_.pixels(), row_, sums.data());
     add_bias(sums.data());
   }
   void add_bias(const T* sums) const {
@@ -202,30 +229,37 @@ class ConvGradients {
   }
 
   // Image by image: their patches overlap within an image alone.
-  void inputs(const T* packed) const {
-    const Index images = in_.dims.batch * in_.dims.time;
+  void input_gradient(const T* packed) const {
     const double flops =
-        2.0 * double(images * in_.pixels()) * double(row_) * double(in_.input.depth());
-    parallel_for(flops, images, [&](Index begin, Index end) {
+        2.0 * double(images_ * in_.pixels()) * double(row_) * double(in_.input.depth());
+    const Index size = in_.dims.features;
+    const std::vector<T*> targets = list([&](Index r, Index k) {
+      return out_.x + (rows_.sample(r) * in_.dims.time + rows_.time(r, k)) * size;
+    });
+    const List listed = factors(in_.input_dropout);
+    parallel_for(flops, images_, [&](Index begin, Index end) {
       const Index depth = in_.input.depth(), rows = detail::rows_at_once<T>(depth);
       AlignedBuffer<T> patches(rows * depth), image;
-      if (in_.input_dropout.gates != 0) image = AlignedBuffer<T>(in_.dims.features);
+      if (in_.input_dropout.gates != 0) image = AlignedBuffer<T>(size);
       for (Index i = begin; i < end; ++i) {
-        input_image(i, packed, patches.data(), rows, image.data());
+        const auto at = static_cast<std::size_t>(i);
+        T* target = targets[at];
+        if (listed.empty()) {
+          scatter(i, packed, 0, row_, patches.data(), rows, target);
+        } else {
+          scatter_dropped(i, packed, patches.data(), rows, listed[at], image.data(), target);
+        }
       }
     });
   }
 
-  void input_image(Index i, const T* packed, T* patches, Index rows, T* image) const {
-    const Index n = i / in_.dims.time, size = in_.dims.features;
+  void scatter_dropped(Index i, const T* packed, T* patches, Index rows, const T* factor, T* image,
+                       T* out) const {
     const Factors<T>& factors = in_.input_dropout;
-    T* out = out_.x + i * size;
-    if (factors.gates == 0) return scatter(i, packed, 0, row_, patches, rows, out);
-    const Index gates = factors.per_gate() ? kG : 1;
-    for (Index g = 0; g < gates; ++g) {
+    const Index gates = factors.per_gate() ? kG : 1, size = in_.dims.features;
+    for (Index g = 0; g < gates; ++g, factor += factors.batch * factors.columns) {
       std::fill_n(image, size, T(0));
       scatter(i, packed, g * hp_, gates == 1 ? row_ : hp_, patches, rows, image);
-      const T* factor = factors.row(static_cast<int>(g), n);
       for (Index k = 0; k < size; ++k) out[k] += image[k] * factor[k];
     }
   }
@@ -235,7 +269,7 @@ class ConvGradients {
                T* image) const {
     constexpr Index kW = simd::kWidth<T>;
     const Index depth = in_.input.depth();
-    const T* from = saved_.slots + i * in_.pixels() * row_ + slot;
+    const T* from = dz(i) + slot;
     for (Index first = 0; first < in_.pixels(); first += most_rows) {
       const Index rows = std::min(in_.pixels() - first, most_rows);
       if (width == row_) {
@@ -254,7 +288,8 @@ class ConvGradients {
   const ConvInputs<T>& in_;
   const Saved<T>& saved_;
   const InputGradients<T>& out_;
-  Index hp_, row_;
+  LoopRows<T> rows_;
+  Index images_, hp_, row_;
 };
 
 }  // namespace elman::bptt

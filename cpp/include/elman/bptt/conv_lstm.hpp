@@ -18,13 +18,15 @@ namespace elman::bptt {
 /// Aliasing  outputs alias no input
 /// Errors    none (shapes are checked by the caller)
 /// Accuracy  as Lstm with taps (C + F) terms; bit-equal at any thread count
-/// Cost      8 N T P F taps (C + F) flop; no allocation between the first step and the last after
+/// Cost      8 S P F taps (C + F) flop for S used steps of all samples; no allocation between the
+/// first step and the last after
 ///           the first call on a thread
 template <class T>
 inline void conv_forward(const ConvInputs<T>& in, const ConvForwardWeights<T>& weights,
                          const AnyActivations& activations, const Outputs<T>& out) {
+  const Schedule* schedule = detail::make_schedule(in);
   with_activations<T, ConvLstm>(activations, [&](const auto& fn) {
-    ConvForward<T, std::decay_t<decltype(fn)>>(in, weights, fn, out).run();
+    ConvForward<T, std::decay_t<decltype(fn)>>(in, schedule, weights, fn, out).run();
   });
 }
 
@@ -36,33 +38,38 @@ template <class T>
 inline void conv_backward(const ConvInputs<T>& in, const ConvBackwardWeights<T>& weights,
                           const AnyActivations& activations, const Saved<T>& saved,
                           const OutputGradients<T>& gradients, const InputGradients<T>& out) {
+  const Schedule* schedule = detail::make_schedule(in);
   with_activations<T, ConvLstm>(activations, [&](const auto& fn) {
     using Loop = ConvBackward<T, std::decay_t<decltype(fn)>>;
-    Loop(in, weights, fn, saved, gradients).run(out.h0, out.c0);
+    Loop(in, schedule, weights, fn, saved, gradients, out).run();
   });
-  ConvGradients<T>(in, saved, out).run(weights);
+  ConvGradients<T>(in, schedule, saved, out).run(weights);
 }
 
 /// What a run of those sizes does and needs, in words, one sentence a line.
 template <class T>
-inline std::string describe_conv(const ConvInputs<T>& in, bool training) {
-  const Index pixels = in.pixels(), steps = in.dims.time, rows = in.rows();
+inline std::string describe_conv(const ConvInputs<T>& in, const CallForm& form) {
+  const Dims& d = in.dims;
+  const Index pixels = in.pixels(), all = d.batch * d.time;
+  const Index images = form.used_steps < 0 ? all : form.used_steps;
   const auto number = [](Index value) { return std::to_string(value); };
   char flops[48];
-  std::snprintf(flops, sizeof(flops), "%.3g MFLOP", double(steps) * in.flops_of_step() / 1e6);
-  const int threads = plan_parts(in.flops_of_step(), (rows + 5) / 6);
+  std::snprintf(flops, sizeof(flops), "%.3g MFLOP", in.flops_of_step(images) / 1e6);
+  const int threads = plan_parts(in.flops_of_step(d.batch), (in.rows() + 5) / 6);
   const Index depth = in.input.depth() + in.state.depth();
-  std::string text = std::string("compiled kernel ") + ConvLstm::kName + ": " +
-                     number(in.dims.batch) + " samples, " + number(steps) + " steps, " +
-                     number(pixels) + " pixels, " + number(in.filters) + " filters; " + flops;
+  std::string text = std::string("compiled kernel ") + ConvLstm::kName + ": " + number(d.batch) +
+                     " samples, " + number(d.time) + " steps, " + number(pixels) + " pixels, " +
+                     number(in.filters) + " filters; " + flops;
+  if (form.scheduled) text += "\n" + detail::schedule_text(d, form);
   text += "\nboth convolutions of a step are one product of depth " + number(depth) + ", " +
           number(detail::rows_at_once<T>(depth)) + " patches at a time, " + number(threads) +
           (threads == 1 ? " thread" : " threads, the pixels of each step split between them");
   text += "\npacked weights " + detail::bytes_text(std::size_t(depth * in.slots()) * sizeof(T));
-  if (training) {
-    const Index kept = rows * steps * (in.slots() + in.padded());
+  if (form.training) {
+    const Index states = form.return_sequences ? 0 : all * d.units;
+    const Index kept = images * pixels * (in.slots() + in.padded()) + states;
     text += "; kept for the backward pass: " + detail::bytes_text(std::size_t(kept) * sizeof(T)) +
-            " of gates and cell states";
+            " of gates and states";
   }
   return text;
 }

@@ -12,10 +12,11 @@
 namespace elman::bptt {
 
 /// The structures of problem.hpp with images for features and units: dims.features is inputs() C of
-/// the input's window, dims.units is P F with P pixels of the state. A row is one pixel of one
-/// sample, n P + p; each row has the sums of F filters, padded to Fp.
-/// Shapes    x [N,T,inputs,C]  h0, c0, h_last, c_last [N,P,F]  out, saved.h [N,T,P,F]
-///           saved.slots [N,T,P,4,Fp] by input time  saved.c [N,T,P,Fp] by processing step
+/// the input's window, dims.units is P F with P pixels of the state. Each pixel of a step has the
+/// sums of F filters, padded to Fp.
+/// Shapes    x [N,T,inputs,C]  h0, c0, h_last, c_last [N,P,F]  out, saved.h, h_all, c_all [N,T,P,F]
+///           saved.slots [N,T,P,4,Fp] by input time  saved.c [N,T,P,Fp] likewise; of a scheduled
+///           run only the used steps, in the order of its loop
 ///           input_dropout [1 or 4, N, inputs C]  recurrent_dropout [1 or 4, N, P F]
 template <class T>
 struct ConvInputs : Inputs<T> {
@@ -25,10 +26,15 @@ struct ConvInputs : Inputs<T> {
 
   Index pixels() const { return state.outputs(); }
   Index rows() const { return this->dims.batch * pixels(); }
+  /// Images that a training run keeps gates and cell states of.
+  Index kept_images() const {
+    return this->scheduled() ? this->used_steps() : this->dims.batch * this->dims.time;
+  }
   Index padded() const { return simd::padded<T>(filters); }
   Index slots() const { return ConvLstm::kSlots * padded(); }
-  /// Whether the sums of a step, and the gradient of h, are computed in tiles of 2 x 2 pixels.
-  /// Masks that differ by gate would need the points of h once for each.
+  /// Whether the sums of a step and the gradients of the weights, and the gradient of h, are
+  /// computed in tiles of 2 x 2 pixels. Masks of their own for each gate would need the points of h
+  /// once for each.
   bool steps_by_tiles() const {
     return tiles_fit(input) && tiles_fit(state) && !this->input_dropout.per_gate() &&
            !this->recurrent_dropout.per_gate() &&
@@ -38,8 +44,10 @@ struct ConvInputs : Inputs<T> {
     return tiles_fit(state) && !this->recurrent_dropout.per_gate() &&
            tiles_pay<T>(state, slots(), filters);
   }
-  double flops_of_step() const {
-    return 2.0 * double(rows()) * 4.0 * double(filters) * double(input.depth() + state.depth());
+  /// Of one step of so many samples.
+  double flops_of_step(Index images) const {
+    return 2.0 * double(images * pixels()) * 4.0 * double(filters) *
+           double(input.depth() + state.depth());
   }
 };
 
@@ -104,13 +112,26 @@ inline void over_rows(double flops, Index rows, F&& f) {
                [&](Index begin, Index end) { f(begin * 6, std::min(rows, end * 6)); });
 }
 
-/// Images and, optionally, what multiplies them, each with the distance from one to the next.
+/// Images and, optionally, what multiplies them, each with the distance from one to the next; or
+/// lists of both.
 template <class T>
 struct Images {
   const T* data = nullptr;
   Index stride = 0;
   const T* factor = nullptr;
   Index factor_stride = 0;
+  const T* const* list = nullptr;  // instead of data; nullptr in it: an image of zeros
+  const T* const* factors = nullptr;
+  Index factor_offset = 0;  // from the factors in the list on: those of another gate
+
+  explicit operator bool() const { return data != nullptr || list != nullptr; }
+  Images at(Index i) const {
+    Images one;
+    one.data = list != nullptr ? list[i] : data + i * stride;
+    if (factors != nullptr) one.factor = factors[i] + factor_offset;
+    if (factor != nullptr) one.factor = factor + i * factor_stride;
+    return one;
+  }
 };
 
 /// Patches of the rows [first, last), [last - first, depth]; `scratch` is as large.
@@ -118,21 +139,35 @@ template <class T>
 inline void load_patches(const Window& window, const Images<T>& images, Index first, Index last,
                          T* patches, T* scratch) {
   const Index depth = window.depth();
+  if (images.list != nullptr) {
+    for (Index r = first; r < last;) {  // image by image
+      const Index pixels = window.outputs(), image = r / pixels, begin = r % pixels;
+      const Index end = std::min(pixels, begin + last - r);
+      T* to = patches + (r - first) * depth;
+      if (images.list[image] == nullptr) {
+        std::fill_n(to, (end - begin) * depth, T(0));
+      } else {
+        load_patches(window, images.at(image), begin, end, to, scratch);
+      }
+      r += end - begin;
+    }
+    return;
+  }
   gather_patches(window, images.data, images.stride, first, last, patches, depth);
   if (images.factor == nullptr) return;
   gather_patches(window, images.factor, images.factor_stride, first, last, scratch, depth);
   for (Index i = 0; i < (last - first) * depth; ++i) patches[i] *= scratch[i];
 }
 
-/// Sample and pixel of consecutive rows; a division per row and block would show.
+/// Image and pixel of consecutive rows; a division per row and block would show.
 struct Place {
-  Index n = 0, pixel = 0;
+  Index image = 0, pixel = 0;
 };
 inline void locate_rows(Index first, Index last, Index pixels, Place* places) {
   Place at{first / pixels, first % pixels};
   for (Index r = first; r < last; ++r, ++places) {
     *places = at;
-    if (++at.pixel == pixels) at = {at.n + 1, 0};
+    if (++at.pixel == pixels) at = {at.image + 1, 0};
   }
 }
 

@@ -51,25 +51,28 @@ inline void over_tiles(double flops, const TileGrid& grid, Index images, Index g
   });
 }
 
-/// One step of the forward loop: unit(place, block, sums) with the sums of all gates. `state` has
-/// no data where it is zero and adds nothing.
+/// One step of the forward loop for the first `images` samples: unit(place, block, sums) with the
+/// sums of all gates. `state` is absent where it is zero and adds nothing.
 template <class T, class Unit>
 inline void step_by_tiles(const ConvInputs<T>& in, const ConvForwardWeights<T>& w,
-                          const Images<T>& x, const Images<T>& state, Unit&& unit) {
+                          const Images<T>& x, const Images<T>& state, Index images,
+                          Unit&& unit) {
   constexpr Index kW = simd::kWidth<T>, kG = ConvLstm::kGates;
   const TileGrid grid(in.state);
-  const auto source = [](const Window& window, const Images<T>& images, const Factors<T>& factors) {
-    TileSource<T> out = TileSource<T>::of(window, images.data, images.stride);
-    if (factors.gates != 0) out.factor = factors.row(0, 0);
+  const auto source = [](const Window& window, const Images<T>& from, const Factors<T>& factors) {
+    TileSource<T> out = TileSource<T>::of(window, from.data, from.stride);
+    out.images = from.list;
+    out.factors = from.factors;
+    if (factors.gates != 0 && from.factors == nullptr) out.factor = factors.row(0, 0);
     out.factor_image = factors.columns;
     return out;
   };
   const TileSource<T> xs = source(in.input, x, in.input_dropout);
   const TileSource<T> hs = source(in.state, state, in.recurrent_dropout);
   const TileSide<T> x_side{&xs, &w.x_tiles};
-  const TileSide<T> h_side{state.data == nullptr ? nullptr : &hs, &w.h_tiles};
+  const TileSide<T> h_side{state ? &hs : nullptr, &w.h_tiles};
   const Index bias = in.padded();
-  over_tiles<T>(in.flops_of_step(), grid, in.dims.batch, w.h_tiles.group,
+  over_tiles<T>(in.flops_of_step(images), grid, images, w.h_tiles.group,
                 [&](const TileMemory<T>& memory, const TilePlace* places, Index count) {
     const TileConvolution<T> convolution(h_side, x_side, memory);
     convolution.run(places, count, [&](const TilePlace& at, Index block, const T* y) {
@@ -95,12 +98,12 @@ inline void step_by_tiles(const ConvInputs<T>& in, const ConvForwardWeights<T>& 
 /// Shapes    dz: images of [P, 4, Fp], `stride` apart
 template <class T, class Epilogue>
 inline void state_gradient_by_tiles(const ConvInputs<T>& in, const TileWeights<T>& w, double flops,
-                                    const T* dz, Index stride, Epilogue&& epilogue) {
+                                    const T* dz, Index stride, Index images, Epilogue&& epilogue) {
   constexpr Index kW = simd::kWidth<T>;
   const Window turned = transposed_window(in.state, in.slots());
   const TileGrid grid(turned);
   const TileSource<T> source = TileSource<T>::of(turned, dz, stride);
-  over_tiles<T>(flops, grid, in.dims.batch, w.group,
+  over_tiles<T>(flops, grid, images, w.group,
                 [&](const TileMemory<T>& memory, const TilePlace* places, Index count) {
     const TileConvolution<T> convolution({&source, &w}, {}, memory);
     convolution.run(places, count, [&](const TilePlace& at, Index block, const T* y) {

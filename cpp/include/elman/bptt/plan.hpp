@@ -149,6 +149,16 @@ inline std::string bytes_text(std::size_t bytes) {
   return text;
 }
 
+inline std::string schedule_text(const Dims& d, const CallForm& form) {
+  std::string text =
+      "mask, lengths and resets in the kernel: rows in the order of their used steps";
+  if (form.used_steps >= 0) {
+    text += ", " + std::to_string(form.used_steps) + " of " + std::to_string(d.batch * d.time) +
+            " steps are computed";
+  }
+  return text;
+}
+
 }  // namespace detail
 
 /// The plan in words, one sentence a line.
@@ -165,14 +175,7 @@ inline std::string describe(const Plan& plan, const std::string& cell, const Dim
           (plan.threads == 1 ? " thread\n"
            : plan.by_units   ? " threads, the units of each step split between them\n"
                              : " threads, the batch split between them\n");
-  if (form.scheduled) {
-    text += "mask, lengths and resets in the kernel: rows in the order of their used steps";
-    if (form.used_steps >= 0) {
-      text += ", " + std::to_string(form.used_steps) + " of " + std::to_string(d.batch * d.time) +
-              " steps are computed";
-    }
-    text += "\n";
-  }
+  if (form.scheduled) text += detail::schedule_text(d, form) + "\n";
   text += plan.projects_input
               ? "few rows: the input projection of many steps is one product, ahead of the loop\n"
               : "input and recurrent product of a step are one accumulation\n";

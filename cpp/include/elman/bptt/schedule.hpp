@@ -38,8 +38,9 @@ class Schedule {
     std::iota(order_.begin(), order_.end(), Index{0});
     counts_.resize(std::size_t(n));
     for (Index i = 0; i < n; ++i) counts_[std::size_t(i)] = count(in, i);
-    std::stable_sort(order_.begin(), order_.end(), [this](Index a, Index b) {
-      return counts_[std::size_t(a)] > counts_[std::size_t(b)];
+    std::sort(order_.begin(), order_.end(), [this](Index a, Index b) {  // stable_sort allocates
+      const Index more = counts_[std::size_t(a)] - counts_[std::size_t(b)];
+      return more != 0 ? more > 0 : a < b;
     });
     steps_ = n == 0 ? 0 : used(0);
     start_.assign(std::size_t(steps_) + 1, 0);
