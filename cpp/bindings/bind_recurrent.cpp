@@ -153,8 +153,9 @@ void bind_recurrent(nb::module_& m) {
           [](const FusedCell& cell, const std::vector<Index>& x_shape, bool training,
              const std::string& dtype, bool return_sequences, bool scheduled, Index used_steps,
              bool masks_per_gate) {
-            return cell.explain(Shape(x_shape.begin(), x_shape.end()), parse_dtype(dtype),
-                                {training, return_sequences, scheduled, used_steps, masks_per_gate});
+            return cell.explain(
+                Shape(x_shape.begin(), x_shape.end()), parse_dtype(dtype),
+                {training, return_sequences, scheduled, used_steps, masks_per_gate});
           },
           nb::arg("x_shape"), nb::arg("training") = false, nb::arg("dtype") = "float32",
           nb::arg("return_sequences") = false, nb::arg("scheduled") = false,

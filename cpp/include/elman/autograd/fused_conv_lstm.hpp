@@ -248,7 +248,7 @@ class FusedConvLstm final : public FusedCell {
       const bptt::ConvInputs<T> given = inputs();
       const std::uint64_t form =
           1 + (needed[0] ? 1u : 0u) + (given.recurrent_dropout.per_gate() ? 2u : 0u) +
-          (given.state_gradient_by_tiles() ? 4u : 0u);
+          (given.state_gradient_by_tiles() ? 4u : 0u) + (given.input_gradient_by_tiles() ? 8u : 0u);
       const auto packed = caches->template of<T>().backward.get(
           key(form), cacheable(), [&](auto& w) { w.pack(given, weights(), needed[0]); });
       bptt::OutputGradients<T> arriving;

@@ -129,8 +129,8 @@ class ConvBackward {
         2.0 * double(images * in_.pixels()) * double(turned_.depth() * in_.filters);
     if (w_.tiles) {
       const bool scales = in_.recurrent_dropout.gates != 0;
-      return detail::state_gradient_by_tiles(
-          in_, w_.state_tiles, flops, slots(k, {}), stride, images,
+      return detail::gradient_by_tiles(
+          turned_, w_.state_tiles, flops, slots(k, {}), stride, images,
           [&](const detail::Place& at, Index block, const simd::Packet<T>& dh) {
             epilogue(at, block, scales ? simd::mul(dh, factor(0, at, block)) : dh);
           });

@@ -6,7 +6,7 @@
 #include <numeric>
 #include <vector>
 
-#include "elman/bptt/conv_problem.hpp"
+#include "elman/bptt/conv_tiles.hpp"
 #include "elman/bptt/schedule.hpp"
 #include "elman/kernels/product.hpp"
 #include "elman/layers/tiles_gradient.hpp"
@@ -37,7 +37,7 @@ class ConvGradients {
     const bool wanted = out_.kernel != nullptr || out_.recurrent_kernel != nullptr;
     if (images_ == 0 || !wanted || !in_.steps_by_tiles() || !by_tiles()) tap_by_tap();
     if (images_ == 0) return;
-    if (out_.x != nullptr) input_gradient(weights.input.x.data());
+    if (out_.x != nullptr) input_gradient(weights);
   }
 
  private:
@@ -85,8 +85,8 @@ class ConvGradients {
     };
     const List x_list = ordered(inputs()), x_factors = ordered(factors(in_.input_dropout));
     const List h_list = ordered(h), h_factors = ordered(factors(in_.recurrent_dropout));
-    const List gradients = ordered(
-        list([&](Index r, Index k) -> const T* { return dz(rows_.kept(r, k)); }));
+    const List gradients =
+        ordered(list([&](Index r, Index k) -> const T* { return dz(rows_.kept(r, k)); }));
     const auto source = [](const Window& window, const List& images, const List& factors) {
       TileSource<T> out = TileSource<T>::of(window, nullptr, 0);
       out.images = images.data();
@@ -228,8 +228,8 @@ class ConvGradients {
     }
   }
 
-  // Image by image: their patches overlap within an image alone.
-  void input_gradient(const T* packed) const {
+  void input_gradient(const ConvBackwardWeights<T>& weights) const {
+    constexpr Index kW = simd::kWidth<T>;
     const double flops =
         2.0 * double(images_ * in_.pixels()) * double(row_) * double(in_.input.depth());
     const Index size = in_.dims.features;
@@ -237,6 +237,25 @@ class ConvGradients {
       return out_.x + (rows_.sample(r) * in_.dims.time + rows_.time(r, k)) * size;
     });
     const List listed = factors(in_.input_dropout);
+    if (weights.x_tiles) {
+      const Index c = in_.input.channels;
+      return detail::gradient_by_tiles(
+          transposed_window(in_.input, row_), weights.input_tiles, flops, saved_.slots,
+          in_.pixels() * row_, images_,
+          [&](const detail::Place& at, Index block, simd::Packet<T> gradient) {
+            const auto image = static_cast<std::size_t>(at.image);
+            const Index first = at.pixel * c + block * kW, lanes = c - block * kW;
+            if (!listed.empty()) {
+              const T* factor = listed[image] + first;
+              gradient = simd::mul(gradient, simd::load_partial<T>(factor, lanes));
+            }
+            T* to = targets[image] + first;
+            simd::store_partial<T>(to, simd::add(simd::load_partial<T>(to, lanes), gradient),
+                                   lanes);
+          });
+    }
+    const T* packed = weights.input.x.data();
+    // Image by image: their patches overlap within an image alone.
     parallel_for(flops, images_, [&](Index begin, Index end) {
       const Index depth = in_.input.depth(), rows = detail::rows_at_once<T>(depth);
       AlignedBuffer<T> patches(rows * depth), image;

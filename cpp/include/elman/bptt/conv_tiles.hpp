@@ -31,32 +31,11 @@ struct ConvForwardWeights : ForwardWeights<T, ConvLstm> {
 
 namespace detail {
 
-/// f(memory, places, count) for the tiles of N images, block by block, shared out to the threads.
-template <class T, class F>
-inline void over_tiles(double flops, const TileGrid& grid, Index images, Index group, F&& f) {
-  const Index tiles = images * grid.per_image(), unit = TileGrid::kUnit;
-  parallel_for(flops, (tiles + unit - 1) / unit, [&](Index begin, Index end) {
-    Workspace& workspace = thread_workspace();
-    const Workspace::Scope scope(workspace);
-    workspace.reserve(TileMemory<T>::bytes(group));
-    TileMemory<T> memory;
-    memory.take(workspace, group);
-    std::array<TilePlace, TileGrid::kTiles> places;
-    const Index last = std::min(tiles, end * unit);
-    for (Index first = begin * unit; first < last; first += TileGrid::kTiles) {
-      const Index count = std::min(TileGrid::kTiles, last - first);
-      grid.locate(first, count, places.data());
-      f(memory, places.data(), count);
-    }
-  });
-}
-
 /// One step of the forward loop for the first `images` samples: unit(place, block, sums) with the
 /// sums of all gates. `state` is absent where it is zero and adds nothing.
 template <class T, class Unit>
 inline void step_by_tiles(const ConvInputs<T>& in, const ConvForwardWeights<T>& w,
-                          const Images<T>& x, const Images<T>& state, Index images,
-                          Unit&& unit) {
+                          const Images<T>& x, const Images<T>& state, Index images, Unit&& unit) {
   constexpr Index kW = simd::kWidth<T>, kG = ConvLstm::kGates;
   const TileGrid grid(in.state);
   const auto source = [](const Window& window, const Images<T>& from, const Factors<T>& factors) {
@@ -74,47 +53,48 @@ inline void step_by_tiles(const ConvInputs<T>& in, const ConvForwardWeights<T>& 
   const Index bias = in.padded();
   over_tiles<T>(in.flops_of_step(images), grid, images, w.h_tiles.group,
                 [&](const TileMemory<T>& memory, const TilePlace* places, Index count) {
-    const TileConvolution<T> convolution(h_side, x_side, memory);
-    convolution.run(places, count, [&](const TilePlace& at, Index block, const T* y) {
-      const Index group = w.h_tiles.group_size(block);
-      grid.each_output(at, [&](Index q, Index pixel) {
-        alignas(64) T sums[kG * kW];
-        for (Index u = 0; u < group; u += kG) {
-          const Index filters = (block + u) / kG;
-          for (Index g = 0; g < kG; ++g) {
-            simd::store<T>(sums + g * kW,
-                           simd::add(simd::load<T>(y + (q * group + u + g) * kW),
-                                     simd::load<T>(w.bias.data() + g * bias + filters * kW)));
-          }
-          unit(Place{at.image, pixel}, filters, static_cast<const T*>(sums));
-        }
-      });
-    });
-  });
+                  const TileConvolution<T> convolution(h_side, x_side, memory);
+                  convolution.run(places, count, [&](const TilePlace& at, Index block, const T* y) {
+                    const Index group = w.h_tiles.group_size(block);
+                    grid.each_output(at, [&](Index q, Index pixel) {
+                      alignas(64) T sums[kG * kW];
+                      for (Index u = 0; u < group; u += kG) {
+                        const Index filters = (block + u) / kG;
+                        for (Index g = 0; g < kG; ++g) {
+                          simd::store<T>(
+                              sums + g * kW,
+                              simd::add(simd::load<T>(y + (q * group + u + g) * kW),
+                                        simd::load<T>(w.bias.data() + g * bias + filters * kW)));
+                        }
+                        unit(Place{at.image, pixel}, filters, static_cast<const T*>(sums));
+                      }
+                    });
+                  });
+                });
 }
 
-/// The gradient of h from the gate gradients of one step, without dropout factors:
-/// epilogue(place, block, packet).
-/// Shapes    dz: images of [P, 4, Fp], `stride` apart
+/// The gradient of what a window read, from the gate gradients of some images and without dropout
+/// factors: epilogue(place, block, packet).
+/// Shapes    turned: transposed_window() of that window; dz: images of [P, 4, Fp], `stride` apart
 template <class T, class Epilogue>
-inline void state_gradient_by_tiles(const ConvInputs<T>& in, const TileWeights<T>& w, double flops,
-                                    const T* dz, Index stride, Index images, Epilogue&& epilogue) {
+inline void gradient_by_tiles(const Window& turned, const TileWeights<T>& w, double flops,
+                              const T* dz, Index stride, Index images, Epilogue&& epilogue) {
   constexpr Index kW = simd::kWidth<T>;
-  const Window turned = transposed_window(in.state, in.slots());
   const TileGrid grid(turned);
   const TileSource<T> source = TileSource<T>::of(turned, dz, stride);
   over_tiles<T>(flops, grid, images, w.group,
                 [&](const TileMemory<T>& memory, const TilePlace* places, Index count) {
-    const TileConvolution<T> convolution({&source, &w}, {}, memory);
-    convolution.run(places, count, [&](const TilePlace& at, Index block, const T* y) {
-      const Index group = w.group_size(block);
-      grid.each_output(at, [&](Index q, Index pixel) {
-        for (Index b = 0; b < group; ++b) {
-          epilogue(Place{at.image, pixel}, block + b, simd::load<T>(y + (q * group + b) * kW));
-        }
-      });
-    });
-  });
+                  const TileConvolution<T> convolution({&source, &w}, {}, memory);
+                  convolution.run(places, count, [&](const TilePlace& at, Index block, const T* y) {
+                    const Index group = w.group_size(block);
+                    grid.each_output(at, [&](Index q, Index pixel) {
+                      for (Index b = 0; b < group; ++b) {
+                        epilogue(Place{at.image, pixel}, block + b,
+                                 simd::load<T>(y + (q * group + b) * kW));
+                      }
+                    });
+                  });
+                });
 }
 
 }  // namespace detail

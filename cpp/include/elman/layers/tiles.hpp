@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
-#include "elman/core/workspace.hpp"
 #include "elman/kernels/product.hpp"
 #include "elman/kernels/winograd.hpp"
 #include "elman/layers/window.hpp"
@@ -31,9 +31,10 @@ inline bool tiles_pay(const Window& window, Index channels, Index columns) noexc
   if (out_h < 1 || out_w < 1) return false;
   const double tiles = std::ceil(out_h / 2) * std::ceil(out_w / 2);
   const double k = double(channels), blocks = std::ceil(double(columns) / kW);
-  // Multiply-adds of packets, and what the transforms cost in their place.
-  const double by_tiles = tiles * (16 * k * blocks + 40 * std::ceil(k / kW) + 80 * blocks);
-  return 1.2 * by_tiles < out_h * out_w * 9 * k * blocks;
+  // Multiply-adds of packets, and how many of them the transforms of a packet take as long as. The
+  // margin is for channels so few that the products are all overhead.
+  const double by_tiles = tiles * (16 * k * blocks + 70 * std::ceil(k / kW) + 100 * blocks);
+  return 1.25 * by_tiles < out_h * out_w * 9 * k * blocks;
 }
 
 /// The first output of a tile.
@@ -51,8 +52,7 @@ struct TileGrid {
 
   Index height = 0, width = 0;  // outputs
 
-  explicit TileGrid(const Window& window)
-      : height(window.axes[1].out), width(window.axes[2].out) {}
+  explicit TileGrid(const Window& window) : height(window.axes[1].out), width(window.axes[2].out) {}
 
   [[nodiscard]] Index across() const noexcept { return (width + 1) / 2; }
   [[nodiscard]] Index per_image() const noexcept { return (height + 1) / 2 * across(); }
@@ -87,8 +87,8 @@ struct TileSource {
   WindowAxis height, width;
   Index channels = 0;
   const T* data = nullptr;
-  Index image = 0;  // from image to image
-  Index pixel = 0;  // from pixel to pixel
+  Index image = 0;            // from image to image
+  Index pixel = 0;            // from pixel to pixel
   const T* factor = nullptr;  // images of pixels of `channels`, contiguous
   Index factor_image = 0;
   const T* const* images = nullptr;   // instead of data; nullptr among them: zeros
@@ -236,6 +236,11 @@ struct TileWeights {
       }
     }
   }
+  /// The width of groups of at most 8 packets, all about as wide.
+  static Index group_of(Index blocks) {
+    const Index groups = (blocks + 7) / 8;
+    return (blocks + groups - 1) / std::max<Index>(groups, 1);
+  }
   [[nodiscard]] Index group_size(Index first) const { return std::min(group, blocks - first); }
   [[nodiscard]] const T* weights(Index point, Index block) const {
     return data.data() + at(point, block);
@@ -258,25 +263,35 @@ struct TileSide {
 /// Memory of one thread.
 template <class T>
 struct TileMemory {
-  T *v = nullptr, *pixels = nullptr, *sums = nullptr, *out = nullptr;
+  T *v, *pixels, *sums, *out;
 
-  // Columns of a group: `group` packets.
-  static std::size_t bytes(Index group) {
-    constexpr Index kW = simd::kWidth<T>;
-    WorkspaceSize size;
-    size.add<T>(TilePoints<T>::size()).template add<T>(TilePoints<T>::pixels_size());
-    size.add<T>(16 * TileGrid::kTiles * group * kW).template add<T>(4 * group * kW);
-    return size.bytes();
-  }
-  void take(Workspace& workspace, Index group) {
-    constexpr Index kW = simd::kWidth<T>;
-    v = workspace.take<T>(TilePoints<T>::size());
-    pixels = workspace.take<T>(TilePoints<T>::pixels_size());
-    sums = workspace.take<T>(16 * TileGrid::kTiles * group * kW);
-    out = workspace.take<T>(4 * group * kW);
+  /// Of the calling thread; it stays there for the next call. Columns of a group: `group` packets.
+  explicit TileMemory(Index group)
+      : v(kernels::thread_scratch<T, 10>(TilePoints<T>::size())),
+        pixels(kernels::thread_scratch<T, 11>(TilePoints<T>::pixels_size())),
+        sums(kernels::thread_scratch<T, 12>(kernels::kWinogradPoints * TileGrid::kTiles * group *
+                                            simd::kWidth<T>)),
+        out(kernels::thread_scratch<T, 13>(4 * group * simd::kWidth<T>)) {
     std::fill_n(pixels, TilePoints<T>::pixels_size(), T(0));
   }
 };
+
+/// f(memory, places, count) for the tiles of some images, block by block, shared out to the
+/// threads.
+template <class T, class F>
+inline void over_tiles(double flops, const TileGrid& grid, Index images, Index group, F&& f) {
+  const Index tiles = images * grid.per_image(), unit = TileGrid::kUnit;
+  parallel_for(flops, (tiles + unit - 1) / unit, [&](Index begin, Index end) {
+    const TileMemory<T> memory(group);
+    std::array<TilePlace, TileGrid::kTiles> places;
+    const Index last = std::min(tiles, end * unit);
+    for (Index first = begin * unit; first < last; first += TileGrid::kTiles) {
+      const Index count = std::min(TileGrid::kTiles, last - first);
+      grid.locate(first, count, places.data());
+      f(memory, places.data(), count);
+    }
+  });
+}
 
 /// The sum of one or two convolutions with the same outputs, for some tiles:
 /// done(place, block, y) gets the sums y[4][blocks of the group][W] of the columns from `block` on.

@@ -30,9 +30,9 @@ class TileKernelGradient {
     blocks_ = simd::padded<T>(dy.channels) / kW;
     groups_ = (blocks_ + kMostBlocks - 1) / kMostBlocks;
     cut();
-    // Enough pieces to share out, of some thousand tiles each.
+    // Enough pieces to share out, of some hundred tiles each.
     const Index tiles = images * grid.per_image(), pieces = groups_ * Index(chunks_.size());
-    parts_ = std::clamp<Index>(tiles / 2048, 1, std::max<Index>(16 / pieces, 1));
+    parts_ = std::clamp<Index>(tiles / 384, 1, std::max<Index>(16 / pieces, 1));
     part_size_ = (kPoints * channels_ + 1) * blocks_ * kW;
     sums_ = AlignedBuffer<T>(parts_ * part_size_);
     add_up(2.0 * double(part_size_) * double(tiles));
@@ -143,9 +143,9 @@ class TileKernelGradient {
 
   void run(const Piece& p, Range images, T* sums, T* outputs) const {
     const Index lanes = p.blocks * kW, distance = TilePoints<T>::distance(lanes);
-    T* e = kernels::thread_scratch<T, 10>(kPoints * distance);
+    T* e = kernels::thread_scratch<T, 12>(kPoints * distance);
     T* pixels = kernels::thread_scratch<T, 11>(TilePoints<T>::pixels_size());
-    const TilePoints<T> points{kernels::thread_scratch<T, 12>(TilePoints<T>::size()), pixels,
+    const TilePoints<T> points{kernels::thread_scratch<T, 10>(TilePoints<T>::size()), pixels,
                                p.chunk->lanes()};
     std::fill_n(pixels, TilePoints<T>::pixels_size(), T(0));
     std::array<TilePlace, kTiles> places;
@@ -189,8 +189,7 @@ class TileKernelGradient {
           d[q] = TilePoints<T>::copy(d[q], nullptr, count, pixels + q * kLanes);
         }
       });
-      kernels::winograd_output_gradient<T>(d, lanes, e + t * lanes,
-                                           TilePoints<T>::distance(lanes));
+      kernels::winograd_output_gradient<T>(d, lanes, e + t * lanes, TilePoints<T>::distance(lanes));
     }
   }
 
