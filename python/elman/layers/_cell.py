@@ -302,8 +302,11 @@ class BuiltinCell(Layer):
         fused = self._fused()
         if fused is not None:
             drops = training and (0 < self.dropout < 1 or 0 < self.recurrent_dropout < 1)
-            count = "one mask per gate" if self._mask_count() > 1 else "one mask for all gates"
-            text = fused.explain(x_shape, training, self.dtype, **form)
+            per_gate = self._mask_count() > 1
+            count = "one mask per gate" if per_gate else "one mask for all gates"
+            text = fused.explain(
+                x_shape, training, self.dtype, masks_per_gate=drops and per_gate, **form
+            )
             return f"{text}; dropout in the kernel, {count}" if drops else text
         slow = [f for f in self._activations() if kernel_name(f) is None]
         names = ", ".join(getattr(f, "__name__", type(f).__name__) for f in slow)

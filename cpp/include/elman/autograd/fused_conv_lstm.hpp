@@ -53,7 +53,7 @@ class FusedConvLstm final : public FusedCell {
  private:
   template <class T>
   struct CachesOf {
-    detail::PackedCache<bptt::ForwardWeights<T, ConvLstm>> forward;
+    detail::PackedCache<bptt::ConvForwardWeights<T>> forward;
     detail::PackedCache<bptt::ConvBackwardWeights<T>> backward;
   };
   struct Caches {
@@ -218,9 +218,9 @@ class FusedConvLstm final : public FusedCell {
 
     void run_loop(bool training, T* h_last, T* c_last) {
       const bptt::ConvInputs<T> given = inputs();
-      const auto packed = caches->template of<T>().forward.get(key(1), cacheable(), [&](auto& w) {
-        w.pack(given.input.depth(), filters, weights(), given.state.depth());
-      });
+      const std::uint64_t form = given.steps_by_tiles() ? 2 : 1;
+      const auto packed = caches->template of<T>().forward.get(
+          key(form), cacheable(), [&](auto& w) { w.pack(given, weights()); });
       bptt::Outputs<T> out;
       out.out = sequence(output, in.return_sequences);
       out.h_last = h_last;
@@ -247,7 +247,8 @@ class FusedConvLstm final : public FusedCell {
       consumed = true;
       const bptt::ConvInputs<T> given = inputs();
       const std::uint64_t form =
-          1 + (needed[0] ? 1u : 0u) + (given.recurrent_dropout.per_gate() ? 2u : 0u);
+          1 + (needed[0] ? 1u : 0u) + (given.recurrent_dropout.per_gate() ? 2u : 0u) +
+          (given.state_gradient_by_tiles() ? 4u : 0u) + (given.input_gradient_by_tiles() ? 8u : 0u);
       const auto packed = caches->template of<T>().backward.get(
           key(form), cacheable(), [&](auto& w) { w.pack(given, weights(), needed[0]); });
       bptt::OutputGradients<T> arriving;

@@ -5,7 +5,7 @@
 #include <array>
 
 #include "elman/bptt/arriving.hpp"
-#include "elman/bptt/conv_problem.hpp"
+#include "elman/bptt/conv_tiles.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/recurrent.hpp"
 
@@ -127,6 +127,14 @@ class ConvBackward {
     const Index stride = rows_.kept_stride() * in_.pixels() * in_.slots();
     const double flops =
         2.0 * double(images * in_.pixels()) * double(turned_.depth() * in_.filters);
+    if (w_.tiles) {
+      const bool scales = in_.recurrent_dropout.gates != 0;
+      return detail::gradient_by_tiles(
+          turned_, w_.state_tiles, flops, slots(k, {}), stride, images,
+          [&](const detail::Place& at, Index block, const simd::Packet<T>& dh) {
+            epilogue(at, block, scales ? simd::mul(dh, factor(0, at, block)) : dh);
+          });
+    }
     detail::over_rows(flops, images * in_.pixels(), [&](Index first, Index last) {
       Workspace& workspace = detail::thread_workspace();
       const Workspace::Scope scope(workspace);

@@ -5,7 +5,7 @@
 #include <array>
 #include <vector>
 
-#include "elman/bptt/conv_problem.hpp"
+#include "elman/bptt/conv_tiles.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/recurrent.hpp"
 #include "elman/bptt/skipped.hpp"
@@ -13,7 +13,8 @@
 namespace elman::bptt {
 
 /// All steps, one after the other; the threads share the rows of each. The convolutions of a step
-/// are one product of patches with the packed kernels, and the cell's pointwise step its epilogue.
+/// are one product, of patches or of the points of tiles, and the cell's pointwise step its
+/// epilogue.
 template <class T, class Activations>
 class ConvForward {
   using Cell = ConvLstm;
@@ -22,7 +23,7 @@ class ConvForward {
 
  public:
   ConvForward(const ConvInputs<T>& in, const Schedule* schedule,
-              const ForwardWeights<T, Cell>& weights, const Activations& fn, const Outputs<T>& out)
+              const ConvForwardWeights<T>& weights, const Activations& fn, const Outputs<T>& out)
       : in_(in),
         w_(weights),
         fn_(fn),
@@ -57,6 +58,12 @@ class ConvForward {
     for (Index k = 0; k < rows_.steps(); ++k) {
       const Index active = rows_.active(k);
       const detail::Images<T> x = images(k, active), h = before(k, active);
+      if (w_.tiles) {
+        detail::step_by_tiles(
+            in_, w_, x, h, active,
+            [&](const detail::Place& at, Index block, const T* sums) { unit(k, at, block, sums); });
+        continue;
+      }
       detail::over_rows(in_.flops_of_step(active), active * in_.pixels(),
                         [&](Index first, Index last) { step(k, x, h, first, last); });
     }
@@ -241,7 +248,7 @@ class ConvForward {
   }
 
   const ConvInputs<T>& in_;
-  const ForwardWeights<T, Cell>& w_;
+  const ConvForwardWeights<T>& w_;
   const Activations& fn_;
   const Outputs<T>& out_;
   LoopRows<T> rows_;

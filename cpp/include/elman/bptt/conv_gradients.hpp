@@ -2,11 +2,14 @@
 // elman/bptt/conv_gradients.hpp: from the gate gradients of all images to those of weights and x.
 #pragma once
 
+#include <algorithm>
+#include <numeric>
 #include <vector>
 
-#include "elman/bptt/conv_problem.hpp"
+#include "elman/bptt/conv_tiles.hpp"
 #include "elman/bptt/schedule.hpp"
 #include "elman/kernels/product.hpp"
+#include "elman/layers/tiles_gradient.hpp"
 
 namespace elman::bptt {
 
@@ -31,11 +34,10 @@ class ConvGradients {
         row_(in.slots()) {}
 
   void run(const ConvBackwardWeights<T>& weights) {
-    if (out_.kernel != nullptr) kernel();
-    if (out_.recurrent_kernel != nullptr) recurrent_kernel();
+    const bool wanted = out_.kernel != nullptr || out_.recurrent_kernel != nullptr;
+    if (images_ == 0 || !wanted || !in_.steps_by_tiles() || !by_tiles()) tap_by_tap();
     if (images_ == 0) return;
-    if (out_.bias != nullptr) bias();
-    if (out_.x != nullptr) inputs(weights.input.x.data());
+    if (out_.x != nullptr) input_gradient(weights);
   }
 
  private:
@@ -56,21 +58,86 @@ class ConvGradients {
   }
   const T* dz(Index image) const { return saved_.slots + image * in_.pixels() * row_; }
 
-  void kernel() {
-    Sum sum(*this, in_.input, in_.input_dropout);
-    sum.add(list([&](Index r, Index k) { return in_.x.at(rows_.sample(r), rows_.time(r, k)); }));
-    sum.store(out_.kernel, out_.overwrite);
+  List inputs() const {
+    return list([&](Index r, Index k) { return in_.x.at(rows_.sample(r), rows_.time(r, k)); });
   }
-
   // dz of a step meets h of the one before, or the initial state.
-  void recurrent_kernel() {
-    Sum sum(*this, in_.state, in_.recurrent_dropout);
-    sum.add(list([&](Index r, Index k) -> const T* {
+  List states() const {
+    return list([&](Index r, Index k) -> const T* {
       const Index n = rows_.sample(r), before = rows_.before(r, k);
       if (before >= 0) return saved_.h.at(n, before);
       const bool zeros = in_.h0 == nullptr || before == Schedule::kZeros;
       return zeros ? nullptr : in_.h0 + n * in_.dims.units;
-    }));
+    });
+  }
+
+  // Both kernels and the bias in one sum over the tiles; false where a sum is not finite.
+  bool by_tiles() const {
+    const List h = states();
+    std::vector<std::size_t> order(h.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_partition(order.begin(), order.end(),  // zeros come last
+                          [&](std::size_t i) { return h[i] != nullptr; });
+    const auto ordered = [&](const List& given) {
+      List out;
+      for (std::size_t i = 0; i < given.size(); ++i) out.push_back(given[order[i]]);
+      return out;
+    };
+    const List x_list = ordered(inputs()), x_factors = ordered(factors(in_.input_dropout));
+    const List h_list = ordered(h), h_factors = ordered(factors(in_.recurrent_dropout));
+    const List gradients =
+        ordered(list([&](Index r, Index k) -> const T* { return dz(rows_.kept(r, k)); }));
+    const auto source = [](const Window& window, const List& images, const List& factors) {
+      TileSource<T> out = TileSource<T>::of(window, nullptr, 0);
+      out.images = images.data();
+      if (!factors.empty()) out.factors = factors.data();
+      return out;
+    };
+    const TileSource<T> xs = source(in_.input, x_list, x_factors);
+    const TileSource<T> hs = source(in_.state, h_list, h_factors);
+    TileSource<T> dy;
+    dy.channels = dy.pixel = row_;
+    dy.images = gradients.data();
+    const TileKernelGradient<T> sum(TileGrid(in_.state), {&hs, &xs}, dy, images_);
+    if (!sum.finite()) return false;
+    if (out_.recurrent_kernel != nullptr) {
+      sum.store(0, Target{*this, in_.filters, out_.recurrent_kernel});
+    }
+    if (out_.kernel != nullptr) sum.store(1, Target{*this, in_.input.channels, out_.kernel});
+    if (out_.bias != nullptr) add_bias(sum.output_sums());
+    return true;
+  }
+
+  // A kernel of `channels` whose gradient comes in packets.
+  struct Target {
+    const ConvGradients& of;
+    Index channels;
+    T* out;
+
+    void operator()(Index tap, Index channel, Index block, const simd::Packet<T>& gradient) const {
+      constexpr Index kW = simd::kWidth<T>;
+      const Index f = of.in_.filters, gate = block * kW / of.hp_, j = block * kW % of.hp_;
+      T* to = out + ((tap * channels + channel) * kG + gate) * f + j;
+      const auto before = of.out_.overwrite ? simd::zero<T>() : simd::load_partial(to, f - j);
+      simd::store_partial<T>(to, simd::add(before, gradient), f - j);
+    }
+  };
+
+  void tap_by_tap() {
+    if (out_.kernel != nullptr) kernel();
+    if (out_.recurrent_kernel != nullptr) recurrent_kernel();
+    if (out_.bias != nullptr && images_ > 0) bias();
+  }
+
+  void kernel() {
+    Sum sum(*this, in_.input, in_.input_dropout);
+    sum.add(inputs());
+    sum.store(out_.kernel, out_.overwrite);
+  }
+
+  void recurrent_kernel() {
+    Sum sum(*this, in_.state, in_.recurrent_dropout);
+    sum.add(states());
     sum.store(out_.recurrent_kernel, out_.overwrite);
   }
 
@@ -152,14 +219,17 @@ class ConvGradients {
     AlignedBuffer<T> sums(row_);
     std::fill(sums.begin(), sums.end(), T(0));
     kernels::add_column_sums(saved_.slots, row_, images_ * in_.pixels(), row_, sums.data());
+    add_bias(sums.data());
+  }
+  void add_bias(const T* sums) const {
     for (Index g = 0; g < kG; ++g) {
       T* out = out_.bias + g * in_.filters;
       for (Index j = 0; j < in_.filters; ++j) out[j] += sums[g * hp_ + j];
     }
   }
 
-  // Image by image: their patches overlap within an image alone.
-  void inputs(const T* packed) const {
+  void input_gradient(const ConvBackwardWeights<T>& weights) const {
+    constexpr Index kW = simd::kWidth<T>;
     const double flops =
         2.0 * double(images_ * in_.pixels()) * double(row_) * double(in_.input.depth());
     const Index size = in_.dims.features;
@@ -167,6 +237,25 @@ class ConvGradients {
       return out_.x + (rows_.sample(r) * in_.dims.time + rows_.time(r, k)) * size;
     });
     const List listed = factors(in_.input_dropout);
+    if (weights.x_tiles) {
+      const Index c = in_.input.channels;
+      return detail::gradient_by_tiles(
+          transposed_window(in_.input, row_), weights.input_tiles, flops, saved_.slots,
+          in_.pixels() * row_, images_,
+          [&](const detail::Place& at, Index block, simd::Packet<T> gradient) {
+            const auto image = static_cast<std::size_t>(at.image);
+            const Index first = at.pixel * c + block * kW, lanes = c - block * kW;
+            if (!listed.empty()) {
+              const T* factor = listed[image] + first;
+              gradient = simd::mul(gradient, simd::load_partial<T>(factor, lanes));
+            }
+            T* to = targets[image] + first;
+            simd::store_partial<T>(to, simd::add(simd::load_partial<T>(to, lanes), gradient),
+                                   lanes);
+          });
+    }
+    const T* packed = weights.input.x.data();
+    // Image by image: their patches overlap within an image alone.
     parallel_for(flops, images_, [&](Index begin, Index end) {
       const Index depth = in_.input.depth(), rows = detail::rows_at_once<T>(depth);
       AlignedBuffer<T> patches(rows * depth), image;

@@ -22,7 +22,7 @@ namespace elman::bptt {
 /// first step and the last after
 ///           the first call on a thread
 template <class T>
-inline void conv_forward(const ConvInputs<T>& in, const ForwardWeights<T, ConvLstm>& weights,
+inline void conv_forward(const ConvInputs<T>& in, const ConvForwardWeights<T>& weights,
                          const AnyActivations& activations, const Outputs<T>& out) {
   const Schedule* schedule = detail::make_schedule(in);
   with_activations<T, ConvLstm>(activations, [&](const auto& fn) {
@@ -61,10 +61,20 @@ inline std::string describe_conv(const ConvInputs<T>& in, const CallForm& form) 
                      " samples, " + number(d.time) + " steps, " + number(pixels) + " pixels, " +
                      number(in.filters) + " filters; " + flops;
   if (form.scheduled) text += "\n" + detail::schedule_text(d, form);
-  text += "\nboth convolutions of a step are one product of depth " + number(depth) + ", " +
-          number(detail::rows_at_once<T>(depth)) + " patches at a time, " + number(threads) +
+  const bool tiles = in.steps_by_tiles() && !form.masks_per_gate;
+  const Index channels = in.input.channels + in.filters;
+  text += "\nboth convolutions of a step are ";
+  if (tiles) {
+    text += "Winograd F(2x2, 3x3): 16 products of depth " + number(channels) + ", " +
+            number(TileGrid::kTiles) + " tiles of 2 x 2 pixels at a time, ";
+  } else {
+    text += "one product of depth " + number(depth) + ", " +
+            number(detail::rows_at_once<T>(depth)) + " patches at a time, ";
+  }
+  text += number(threads) +
           (threads == 1 ? " thread" : " threads, the pixels of each step split between them");
-  text += "\npacked weights " + detail::bytes_text(std::size_t(depth * in.slots()) * sizeof(T));
+  const Index packed = depth + (tiles ? kernels::kWinogradPoints * channels : 0);
+  text += "\npacked weights " + detail::bytes_text(std::size_t(packed * in.slots()) * sizeof(T));
   if (form.training) {
     const Index states = form.return_sequences ? 0 : all * d.units;
     const Index kept = images * pixels * (in.slots() + in.padded()) + states;

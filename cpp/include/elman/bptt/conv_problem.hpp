@@ -7,7 +7,7 @@
 #include "elman/cells/conv_lstm.hpp"
 #include "elman/core/threads.hpp"
 #include "elman/core/workspace.hpp"
-#include "elman/layers/window.hpp"
+#include "elman/layers/tiles.hpp"
 
 namespace elman::bptt {
 
@@ -32,6 +32,22 @@ struct ConvInputs : Inputs<T> {
   }
   Index padded() const { return simd::padded<T>(filters); }
   Index slots() const { return ConvLstm::kSlots * padded(); }
+  /// Whether the sums of a step and the gradients of the weights, and the gradient of h, are
+  /// computed in tiles of 2 x 2 pixels. Masks of their own for each gate would need the points of h
+  /// once for each.
+  bool steps_by_tiles() const {
+    return tiles_fit(input) && tiles_fit(state) && !this->input_dropout.per_gate() &&
+           !this->recurrent_dropout.per_gate() &&
+           tiles_pay<T>(state, input.channels + filters, slots());
+  }
+  bool state_gradient_by_tiles() const {
+    return tiles_fit(state) && !this->recurrent_dropout.per_gate() &&
+           tiles_pay<T>(state, slots(), filters);
+  }
+  bool input_gradient_by_tiles() const {
+    return tiles_fit(input) && !this->input_dropout.per_gate() &&
+           tiles_pay<T>(transposed_window(input, slots()), slots(), input.channels);
+  }
   /// Of one step of so many samples.
   double flops_of_step(Index images) const {
     return 2.0 * double(images * pixels()) * 4.0 * double(filters) *
@@ -55,24 +71,44 @@ struct ConvBackwardWeights {
   BackwardWeights<T, ConvLstm> input;
   // [F blocks][taps reversed, gates, Fp][W]; with a mask per gate [F blocks][gates, taps, Fp][W]
   AlignedBuffer<T> state;
-  bool per_gate = false;
+  // The points of `state`, and of the same of the kernel, where gradients go by tiles.
+  TileWeights<T> state_tiles, input_tiles;
+  bool per_gate = false, tiles = false, x_tiles = false;
 
   void pack(const ConvInputs<T>& in, const KerasWeights<T>& w, bool with_x) {
-    constexpr int kG = ConvLstm::kGates;
-    constexpr Index kW = simd::kWidth<T>;
-    const Index f = in.filters, hp = in.padded(), taps = in.state.taps(), depth = taps * kG * hp;
-    if (with_x) input.pack(in.input.depth(), f, w, true, false);
     per_gate = in.recurrent_dropout.per_gate();
-    const Index size = kernels::packed_size<T>(depth, f, 1);
+    tiles = in.state_gradient_by_tiles();
+    x_tiles = with_x && in.input_gradient_by_tiles();
+    if (with_x && !x_tiles) input.pack(in.input.depth(), in.filters, w, true, false);
+    if (x_tiles) {
+      pack_turned(in, in.input, w.kernel, false);
+      pack_points(in, in.input.channels, input_tiles);
+    }
+    pack_turned(in, in.state, w.recurrent_kernel, per_gate);
+    if (tiles) pack_points(in, in.filters, state_tiles);
+  }
+
+ private:
+  static constexpr Index kG = ConvLstm::kGates, kW = simd::kWidth<T>;
+
+  void pack_turned(const ConvInputs<T>& in, const Window& window, const T* kernel,
+                   bool gates_first) {
+    const Index f = in.filters, hp = in.padded(), taps = window.taps(), depth = taps * kG * hp;
+    const Index size = kernels::packed_size<T>(depth, window.channels, 1);
     state.ensure(size);
     if (hp != f) std::fill_n(state.data(), size, T(0));
     for (Index tap = 0; tap < taps; ++tap) {
-      const T* from = w.recurrent_kernel + (taps - 1 - tap) * f * kG * f;
+      const T* from = kernel + (taps - 1 - tap) * window.channels * kG * f;
       for (Index g = 0; g < kG; ++g) {
-        const Index at = per_gate ? g * taps + tap : tap * kG + g;
-        kernels::pack_transposed(from + g * f, kG * f, f, f, state.data() + at * hp * kW, depth);
+        const Index at = gates_first ? g * taps + tap : tap * kG + g;
+        kernels::pack_transposed(from + g * f, kG * f, f, window.channels,
+                                 state.data() + at * hp * kW, depth);
       }
     }
+  }
+  void pack_points(const ConvInputs<T>& in, Index channels, TileWeights<T>& points) const {
+    const Index blocks = simd::padded<T>(channels) / kW;
+    points.pack(state.data(), kG * in.padded(), blocks, 1, TileWeights<T>::group_of(blocks));
   }
 };
 

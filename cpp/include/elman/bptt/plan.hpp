@@ -15,8 +15,9 @@ namespace elman::bptt {
 struct CallForm {
   bool training = false;
   bool return_sequences = false;
-  bool scheduled = false;  // mask, lengths or resets: rows of their own steps
-  Index used_steps = -1;   // of all rows together; -1: all of them
+  bool scheduled = false;       // mask, lengths or resets: rows of their own steps
+  Index used_steps = -1;        // of all rows together; -1: all of them
+  bool masks_per_gate = false;  // dropout
 };
 
 /// Figures of one forward run (and, with training, of what it keeps for the backward run).

@@ -44,7 +44,7 @@ struct Reduced {
 
 // x = n ln 2 + r with |r| <= ln(2)/2.
 template <class T>
-inline Reduced<T> reduce(const Packet<T>& x) {
+inline __attribute__((always_inline)) Reduced<T> reduce(const Packet<T>& x) {
   using simd::madd;
   const Packet<T> magic = simd::set1<T>(simd::kRoundMagic<T>);
   const Packet<T> magic_n = madd(x, simd::set1<T>(T(1.4426950408889634074)), magic);
@@ -76,7 +76,7 @@ inline Packet<T> exp(const Packet<T>& x) {
 
 /// e^x for x <= 0. Accuracy: 2 ulp; exactly 0 below the smallest normal number.
 template <class T>
-inline Packet<T> exp_negative(const Packet<T>& x) {
+inline __attribute__((always_inline)) Packet<T> exp_negative(const Packet<T>& x) {
   constexpr T kFloor = sizeof(T) == 4 ? T(-87.33) : T(-708.39);
   const Packet<T> floor = simd::set1<T>(kFloor);
   const auto e = detail::reduce<T>(simd::max(x, floor));
@@ -87,7 +87,7 @@ inline Packet<T> exp_negative(const Packet<T>& x) {
 
 /// e^x - 1 for x <= 0. Accuracy: 3 ulp, also near 0; -1 below -40.
 template <class T>
-inline Packet<T> expm1_negative(const Packet<T>& x) {
+inline __attribute__((always_inline)) Packet<T> expm1_negative(const Packet<T>& x) {
   const auto e = detail::reduce<T>(simd::max(x, simd::set1<T>(T(-40))));
   const Packet<T> scale = simd::power_of_two<Packet<T>, T>(e.magic_n);
   return simd::madd(scale, e.expm1_rest, simd::sub(scale, simd::set1<T>(T(1))));
@@ -96,7 +96,7 @@ inline Packet<T> expm1_negative(const Packet<T>& x) {
 /// 1 / (1 + e^-x) = t / (1 + t) or 1 / (1 + t) with t = e^-|x|, so small values keep their digits.
 /// Accuracy: 4 ulp; 0 and 1 at the infinities, NaN stays NaN.
 template <class T>
-inline Packet<T> sigmoid(const Packet<T>& x) {
+inline __attribute__((always_inline)) Packet<T> sigmoid(const Packet<T>& x) {
   const Packet<T> one = simd::set1<T>(T(1));
   const Packet<T> t = exp_negative<T>(simd::negate(simd::abs(x)));
   const Packet<T> numerator = simd::select_less<Packet<T>>(x, simd::zero<T>(), t, one);
@@ -106,7 +106,7 @@ inline Packet<T> sigmoid(const Packet<T>& x) {
 /// tanh x = -m / (2 + m) with m = e^(-2|x|) - 1. Accuracy: 4 ulp; odd, tanh(-0) = -0, NaN stays
 /// NaN.
 template <class T>
-inline Packet<T> tanh(const Packet<T>& x) {
+inline __attribute__((always_inline)) Packet<T> tanh(const Packet<T>& x) {
   const Packet<T> m = expm1_negative<T>(simd::mul(simd::abs(x), simd::set1<T>(T(-2))));
   const Packet<T> q = simd::divide_by_unit<T>(simd::negate(m), simd::add(simd::set1<T>(T(2)), m));
   return simd::with_sign<T>(simd::abs(q), x);

@@ -5,6 +5,7 @@
 #include "elman/kernels/activation.hpp"
 #include "elman/kernels/indirect.hpp"
 #include "elman/layers/bands.hpp"
+#include "elman/layers/tiles_gradient.hpp"
 
 namespace elman {
 
@@ -23,11 +24,60 @@ struct ConvPass {
   bool add = false;
 };
 
+/// run_pass() in tiles of 2 x 2 outputs, each of which is a band.
+template <class T, class Done>
+void run_pass_by_tiles(const ConvPass<T>& pass, Done&& done) {
+  constexpr Index kW = simd::kWidth<T>;
+  const Index blocks = simd::padded<T>(pass.columns) / kW;
+  TileWeights<T> weights;
+  weights.pack(pass.packed, pass.window.channels, blocks, 1, TileWeights<T>::group_of(blocks));
+  const TileGrid grid(pass.window);
+  const TileSource<T> source =
+      TileSource<T>::of(pass.window, pass.x, pass.window.inputs() * pass.window.channels);
+  const auto& stride = pass.out.stride;
+  const auto first_of = [&](const TilePlace& at) {
+    return pass.y + pass.out.origin + at.image * stride[0] + at.row * stride[2] +
+           at.column * stride[3];
+  };
+  const double flops = 2.0 * double(pass.samples * pass.window.outputs()) *
+                       double(pass.window.depth() * pass.columns);
+  over_tiles<T>(
+      flops, grid, pass.samples, weights.group,
+      [&](const TileMemory<T>& memory, const TilePlace* places, Index count) {
+        const TileConvolution<T> convolution({&source, &weights}, {}, memory);
+        convolution.run(places, count, [&](const TilePlace& at, Index block, const T* sums) {
+          T* const first = first_of(at);
+          const Index group = weights.group_size(block);
+          grid.each_output(at, [&](Index q, Index) {
+            T* to = first + q / 2 * stride[2] + q % 2 * stride[3];
+            for (Index j = block * kW; j < (block + group) * kW; j += kW) {
+              const Index lanes = pass.columns - j;
+              simd::Packet<T> sum = simd::load<T>(sums + q * group * kW + j - block * kW);
+              if (pass.bias != nullptr)
+                sum = simd::add(sum, simd::load_partial(pass.bias + j, lanes));
+              if (pass.add) sum = simd::add(sum, simd::load_partial<T>(to + j, lanes));
+              simd::store_partial<T>(to + j, sum, lanes);
+            }
+          });
+        });
+        for (Index t = 0; t < count; ++t) {
+          const TilePlace& at = places[t];
+          done(Band{{at.image, 0, at.row, at.column},
+                    {1, 1, std::min<Index>(2, grid.height - at.row),
+                     std::min<Index>(2, grid.width - at.column)}},
+               first_of(at) - pass.out.origin);
+        }
+      });
+}
+
 /// Runs a pass; done(band) is called for every band once its outputs are there.
 template <class T, class Done>
 void run_pass(const ConvPass<T>& pass, Done&& done) {
   const Index depth = pass.window.depth(), columns = pass.columns;
   if (pass.samples * pass.window.outputs() * columns == 0) return;
+  if (tiles_fit(pass.window) && tiles_pay<T>(pass.window, pass.window.channels, columns)) {
+    return run_pass_by_tiles(pass, done);
+  }
   const Bands bands(pass.window, pass.samples, pass.window.inputs() * pass.window.channels);
   AlignedBuffer<Index> offsets(depth);
   bands.offsets(offsets.data());
@@ -149,6 +199,26 @@ void conv_kernel_part(const Bands& bands, Range some, const Index* offsets, Rang
   }
 }
 
+/// d_kernel += the same by tiles; false where a sum is not finite.
+template <class T>
+bool conv_kernel_gradient_by_tiles(const Window& window, Index samples, Index filters, const T* x,
+                                   const T* dz, T* d_kernel) {
+  constexpr Index kW = simd::kWidth<T>;
+  const TileSource<T> source = TileSource<T>::of(window, x, window.inputs() * window.channels);
+  TileSource<T> outputs;
+  outputs.channels = outputs.pixel = filters;
+  outputs.data = dz;
+  outputs.image = window.outputs() * filters;
+  const TileKernelGradient<T> sum(TileGrid(window), {&source, nullptr}, outputs, samples);
+  if (!sum.finite()) return false;
+  sum.store(0, [&](Index tap, Index channel, Index block, const simd::Packet<T>& gradient) {
+    T* to = d_kernel + (tap * window.channels + channel) * filters + block * kW;
+    const Index lanes = filters - block * kW;
+    simd::store_partial<T>(to, simd::add(simd::load_partial(to, lanes), gradient), lanes);
+  });
+  return true;
+}
+
 /// d_kernel += patches^T dz. The sum over the outputs is cut at places that the sizes alone decide,
 /// so that any number of threads gives the same bits.
 template <class T>
@@ -156,6 +226,10 @@ void conv_kernel_gradient(const Window& window, Index samples, Index filters, co
                           const T* dz, T* d_kernel) {
   const Index depth = window.depth(), size = depth * filters;
   if (samples * window.outputs() * size == 0) return;
+  if (tiles_fit(window) && tiles_pay<T>(window, window.channels, filters) &&
+      conv_kernel_gradient_by_tiles(window, samples, filters, x, dz, d_kernel)) {
+    return;
+  }
   const Bands bands(window, samples, window.inputs() * window.channels);
   AlignedBuffer<Index> offsets(depth);
   bands.offsets(offsets.data());
