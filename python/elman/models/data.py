@@ -119,11 +119,12 @@ class ArrayData:
         self.first, self.last = 0, self._count(where)
 
     def _count(self, where: str) -> int:
-        inputs = [len(leaf) for leaf in flatten(self._x)]
-        number = inputs[0]
-        for index, count in enumerate(inputs):
+        names: Any = self._x if isinstance(self._x, dict) else range(len(flatten(self._x)))
+        inputs = [(f"x[{name!r}]", len(x)) for name, x in zip(names, flatten(self._x), strict=True)]
+        first, number = inputs[0]
+        for what, count in inputs:
             if count != number:
-                what, expected = f"x[{index}]", f"{number} samples as in x[0]"
+                expected = f"{number} samples as in {first}"
                 raise ValueError(fail_text(where, what, expected, count, _PER_INPUT))
         for what, value in (("y", self._y), ("sample_weight", self._weight)):
             for leaf in flatten(value) if value is not None else ():
