@@ -16,9 +16,11 @@ import elman
 from acceptance import close, column, with_weights
 from elman import activations, constraints, initializers, layers, regularizers
 
-# A activations, S SimpleRNN, G GRU, L LSTM, R RNN and cells, D dropout, U CuDNN, E Dense and
-# Embedding, I initializers and constraints.
-EXAMPLES = {"A": 3, "S": 9, "G": 9, "L": 10, "R": 8, "D": 4, "U": 4, "E": 8, "I": 3}
+# A activations, S SimpleRNN, G GRU, L LSTM, C ConvLSTM2D, R RNN and cells, D dropout, U CuDNN,
+# E Dense and Embedding, V convolution and pooling, I initializers and constraints, M models.
+EXAMPLES = {
+    "A": 3, "S": 9, "G": 9, "L": 10, "C": 7, "R": 8, "D": 4, "U": 4, "E": 8, "V": 8, "I": 3, "M": 7
+}  # fmt: skip
 
 TESTS = {
     "A1": "test_activations.test_hard_sigmoids",
@@ -61,6 +63,13 @@ TESTS = {
         "test_layers_recurrent.test_lstm_counts test_acceptance.test_sizes_of_zero"
     ),
     "L10": "test_layers_recurrent.test_shapes test_acceptance.test_shapes_of_an_lstm",
+    "C1": "test_layers_conv_lstm.test_c1_valid",
+    "C2": "test_layers_conv_lstm.test_c2_same",
+    "C3": "test_layers_conv_lstm.test_c3_c4_strides_and_dilation",
+    "C4": "test_layers_conv_lstm.test_c3_c4_strides_and_dilation",
+    "C5": ("test_layers_conv_lstm.test_c5_channels_first test_conv_lstm_errors.test_wrong_options"),
+    "C6": "test_layers_conv_lstm.test_c6_shapes_and_counts",
+    "C7": "test_layers_conv_lstm.test_c7_a_cell_step_by_step",
     "R1": "test_layers_cells.test_minimal_cell",
     "R2": "test_layers_cells.test_minimal_cell_numbers",
     "R3": "test_layers_recurrent.test_rnn_around_a_cell_is_the_layer",
@@ -94,12 +103,27 @@ TESTS = {
     "E6": "test_layers_masks.test_embedding_makes_a_mask_and_recurrent_layers_pass_it_on",
     "E7": "test_layers_simple.test_embedding_shapes test_acceptance.test_embedding_opens_a_model",
     "E8": "test_layers_simple.test_flatten",
+    "V1": "test_spatial_examples.test_v1_conv1d_of_one_channel",
+    "V2": "test_spatial_examples.test_v2_conv1d_of_two_channels",
+    "V3": "test_spatial_examples.test_v3_conv2d",
+    "V4": "test_spatial_examples.test_v4_pooling_of_steps",
+    "V5": "test_spatial_examples.test_v5_pooling_of_images",
+    "V6": "test_spatial_examples.test_v6_pooling_of_volumes",
+    "V7": "test_spatial_examples.test_v7_global_max_pooling",
+    "V8": "test_spatial_examples.both_formats test_spatial_examples.test_v8_errors",
     "I1": (
         "test_initializers.test_limits_of_glorot_uniform_in_packed_kernels "
         "test_acceptance.test_limits_of_convolution_kernels"
     ),
     "I2": ("test_initializers.test_recurrent_kernel_of_an_lstm test_initializers.test_orthogonal"),
     "I3": "test_initializers.test_constraints test_initializers.test_non_neg",
+    "M1": "test_acceptance_models.test_m1_both_summaries_of_one_session",
+    "M2": "test_acceptance_models.test_m2_shapes_of_stacked_layers",
+    "M3": "test_acceptance_models.test_m3_fixed_batch_sizes",
+    "M4": "test_acceptance_models.test_m4_states_go_on_from_batch_to_batch",
+    "M5": "test_acceptance_models.test_m5_order_of_the_samples",
+    "M6": "test_acceptance_models.test_m6_weights_in_a_file",
+    "M7": "test_settings.test_files_in_order test_layers_spatial.test_data_format_setting",
 }
 
 
@@ -113,11 +137,9 @@ def test_the_tests_are_there(example):
     for name in TESTS[example].split():
         module, function = name.split(".")
         found = getattr(importlib.import_module(module), function)
-        assert (
-            "close(" in inspect.getsource(found)
-            or "assert" in inspect.getsource(found)
-            or ("raises" in inspect.getsource(found))
-        ), f"{name} checks nothing"
+        checks = ("close(", "assert", "raises", "both_formats(")
+        source = inspect.getsource(found)
+        assert any(check in source for check in checks), f"{name} checks nothing"
 
 
 # --- examples with a test of their own ---------------------------------------------------------

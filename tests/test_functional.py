@@ -328,6 +328,40 @@ def test_masks_as_symbolic_inputs():
     np.testing.assert_array_equal(model([A, mask]), model.layers[-1](A, mask=mask))
 
 
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: LSTM(3)(x, initial_state=[elman.Input((3,))]),
+         r"\[LSTM.call\] initial_state: expected 2 states of shapes \(None, 3\), .*, got 1"),
+        (lambda x: LSTM(3)([x, elman.Input((3,)), elman.Input((5,))]),
+         r"\[LSTM.call\] initial_state\[1\]: expected \(None, 3\), got \(None, 5\); a state has"),
+        (lambda x: GRU(3)(x, initial_state=elman.Input((7,))),
+         r"\[GRU.call\] initial_state\[0\]: expected \(None, 3\), got \(None, 7\)"),
+        (lambda x: GRU(3)(x, initial_state=elman.Input((2, 3))),
+         r"\[GRU.call\] initial_state\[0\]: expected \(None, 3\), got \(None, 2, 3\)"),
+        (lambda x: layers.Bidirectional(LSTM(3))(x, initial_state=[elman.Input((3,))] * 3),
+         r"\[Bidirectional.call\] initial_state: expected 4 states of shapes .*, got 3"),
+        (lambda x: layers.Bidirectional(GRU(3))(
+            x, initial_state=[elman.Input((n,)) for n in (3, 2)]),
+         r"\[Bidirectional.call\] initial_state\[1\]: expected \(None, 3\), got \(None, 2\)"),
+        (lambda x: layers.ConvLSTM2D(3, 3, padding="same")(
+            elman.Input((5, 7, 7, 2)), initial_state=[elman.Input((7, 7, 4))] * 2),
+         r"\[ConvLSTM2D.call\] initial_state\[0\]: expected \(None, 7, 7, 3\), got \(.*, 4\)"),
+        (lambda x: LSTM(3)(x, mask=elman.Input((7,), dtype="bool")),
+         r"\[LSTM.call\] mask: expected \(None, 5\), got \(None, 7\); one value per sample"),
+        (lambda x: layers.Bidirectional(LSTM(3))(x, mask=elman.Input((5, 1), dtype="bool")),
+         r"\[Bidirectional.call\] mask: expected \(None, 5\), got \(None, 5, 1\)"),
+        (lambda x: LSTM(3)(x, reset_mask=elman.Input((7,), dtype="bool")),
+         r"\[LSTM.call\] reset_mask: expected \(None, 5\), got \(None, 7\)"),
+        (lambda x: LSTM(3)(x, lengths=elman.Input((1,), dtype="int64")),
+         r"\[LSTM.call\] lengths: expected \(None,\), got \(None, 1\); one number of time steps"),
+    ],
+)  # fmt: skip
+def test_states_and_masks_are_checked_when_a_model_is_made(call, text):
+    with pytest.raises(ValueError, match=text):
+        call(elman.Input((5, 4)))
+
+
 def test_constants_as_symbolic_inputs():
     """R5 of the examples, with the constant from another input of the model."""
 

@@ -201,6 +201,34 @@ def test_clones():
     assert_same(model, clone, x)
 
 
+def test_a_clone_needs_no_names_of_functions():
+    class Own(layers.Layer):
+        def __init__(self, function, **kwargs):
+            super().__init__(**kwargs)
+            self.function = function
+
+        def call(self, inputs):
+            return self.function(inputs)
+
+    def halved(x):
+        return x * 0.5
+
+    x = elman.Input((5, 3))
+    h = layers.Lambda(lambda x: x * 2.0, output_shape=lambda shape: shape)(x)
+    h = layers.TimeDistributed(layers.Lambda(lambda x: x + 1.0))(h)
+    h = LSTM(4, activation=lambda x: x / (1.0 + x * x), return_sequences=True)(h)
+    model = elman.Model(x, Own(halved)(Dense(2, activation=halved)(h)))
+    for original in (model, elman.Sequential(model.layers[1:])):
+        original(A[:, :5])
+        clone = clone_model(original)
+        clone(A[:, :5])
+        assert not {id(w) for w in clone.weights} & {id(w) for w in original.weights}
+        clone.set_weights(original.get_weights())
+        assert_same(original, clone, A[:, :5])
+    with pytest.raises(ValueError, match=r"\[Lambda.get_config\] function: expected a named"):
+        model.get_config()
+
+
 def test_clones_with_other_inputs_and_layers():
     x = elman.Input((None, 3))
     model = elman.Model(x, Dense(2)(LSTM(4, name="cell")(x)))

@@ -178,7 +178,7 @@ def test_class_weights_per_output():
         ({"x": X["p"]}, r"inputs: expected 2 arrays \(p, q\), got one"),
         ({"x": XL[::-1]}, r"inputs\[0\] \('p'\): expected \(N, 3\), got \(11, 2\)"),
         ({"x": {"p": X["p"], "r": X["q"]}}, r"got 'r'; did you mean"),
-        ({"x": [X["p"], X["q"][:4]]}, r"x: expected 11 samples as in x, got 4"),
+        ({"x": [X["p"], X["q"][:4]]}, r"x\[1\]: expected 11 samples as in x\[0\], got 4"),
         ({"sample_weight": {"c": WA}}, r"sample_weight: expected keys out of a, b, got \['c'\]"),
         ({"class_weight": {0: 1.0}}, r"several outputs give \{output name"),
         ({"class_weight": {"c": {0: 1.0}}}, r"class_weight: expected names out of a, b, got \['c"),

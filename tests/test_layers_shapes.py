@@ -282,6 +282,31 @@ def test_prelu():
         PReLU(shared_axes=[4])(x)
 
 
+def test_softmax_over_time_uses_the_mask_of_the_steps():
+    rng = np.random.default_rng(3)
+    x, mask = rng.uniform(-1, 1, (5, 7, 3)), rng.integers(0, 2, (5, 7)).astype(bool)
+    mask[1] = False
+    x[~mask] = np.nan
+    weights = np.where(mask[..., None], np.exp(x), 0.0)
+    for axis, sums in ((1, (1,)), (-2, (1,)), ((1, 2), (1, 2)), ((2, -2), (1, 2))):
+        total = weights.sum(sums, keepdims=True)
+        expected = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+        got = layers.Softmax(axis, dtype="float64")(x, mask=mask)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-15)
+        np.testing.assert_array_equal(got._keras_mask, mask)
+    plain = np.nan_to_num(x)
+    for axis in (-1, 2):
+        layer = layers.Softmax(axis, dtype="float64")
+        np.testing.assert_array_equal(layer(plain, mask=mask), layer(plain))
+        np.testing.assert_array_equal(layer(plain, mask=mask)._keras_mask, mask)
+    ids = elman.Variable(plain[..., 0])
+    with elman.GradientTape() as tape:
+        loss = elman.backend.sum(elman.backend.square(layers.Softmax(1)(ids, mask=mask)))
+    gradient = np.asarray(tape.gradient(loss, ids))
+    assert np.isfinite(gradient).all()
+    assert not gradient[~mask].any()
+
+
 def test_softmax():
     x = F((2, 3, 5), 1)
     for axis in (1, -1, (1, 2)):

@@ -70,6 +70,8 @@ def test_global_average_with_a_mask():
     x = RNG.normal(size=(3, 5, 2)).astype("float32")
     mask = np.array([[1, 1, 0, 0, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
     x[~mask] = np.nan
+    assert GlobalAveragePooling1D.supports_masking
+    assert getattr(GlobalAveragePooling1D()(x, mask=mask), "_keras_mask", None) is None
     y = np.asarray(GlobalAveragePooling1D()(x, mask=mask))
     np.testing.assert_allclose(y[0], x[0][mask[0]].mean(0), rtol=1e-6)
     np.testing.assert_array_equal(y[1], [0, 0])

@@ -82,6 +82,46 @@ def test_batch_size_may_change_after_a_reset():
     assert layer.states[0].shape == (3, 3)
 
 
+@pytest.mark.parametrize("cls", RECURRENT)
+def test_the_declared_batch_size_holds_from_the_first_call_on(cls):
+    text = r"x: expected \(2, 5, 4\), got \(3, 5, 4\); a stateful layer keeps its batch size"
+    three = np.ones((3, 5, 4), "float32")
+    declared = cls(3, stateful=True, batch_input_shape=(2, 5, 4))
+    with pytest.raises(ValueError, match=text):
+        declared(three)
+    both = elman.layers.Bidirectional(cls(3, stateful=True), batch_input_shape=(2, 5, 4))
+    with pytest.raises(ValueError, match=text):
+        elman.Sequential([both])(three)
+    x = elman.Input(batch_shape=(2, 5, 4))
+    layer = cls(3, stateful=True)
+    model = elman.Model(x, layer(x))
+    with pytest.raises(ValueError, match=text):
+        model.predict(three, batch_size=3, verbose=0)
+    states = [np.ones((3, 3), "float32")] * len(layer.states)
+    with pytest.raises(ValueError, match=text):
+        layer(three, initial_state=states)
+    model.reset_states()
+    assert model.predict(three, batch_size=3, verbose=0).shape == (3, 3)
+    declared.reset_states()
+    assert declared(three).shape == (3, 3)
+
+
+def test_states_set_before_the_first_call_are_those_that_it_starts_from():
+    x, start = np.ones((2, 5, 4), "float32"), np.full((2, 3), 0.5, "float32")
+    layer = GRU(3, stateful=True, batch_input_shape=(2, 5, 4))
+    layer.reset_states(states=start)
+    got = np.asarray(layer(x))
+    np.testing.assert_array_equal(got, layer(x, initial_state=start))
+
+
+def test_a_model_with_a_stateful_layer_is_stateful():
+    for stateful in (False, True):
+        model = elman.Sequential([elman.Sequential([LSTM(3, stateful=stateful)])])
+        assert model.stateful is stateful
+        x = elman.Input(batch_shape=(2, 5, 4))
+        assert elman.Model(x, LSTM(3, stateful=stateful)(x)).stateful is stateful
+
+
 def test_an_explicit_initial_state_is_used_by_a_stateful_layer():
     layer = counter(return_sequences=True, stateful=True)
     layer(X)

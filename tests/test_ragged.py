@@ -157,7 +157,7 @@ def test_fit_is_reproducible_and_sees_every_sequence_once():
         data = RaggedData(model, "test", x, y, None, 5, shuffle)
         orders = []
         for _ in range(2):
-            rows = [data._current.tolist() for batch in data.epoch() if batch.size]
+            rows = [batch.rows.tolist() for batch in data.epoch()]
             assert sorted(row for part in rows for row in part) == list(range(len(x)))
             assert [len(part) for part in rows] == [5, 5, 2]
             orders.append(rows)
@@ -255,9 +255,13 @@ def test_errors():
     refused(r"x: expected one array for a stateful model", x, y, on=stateful)
     flat = elman.Sequential([layers.Flatten(), layers.Dense(2)])
     flat.compile("sgd", "mse")
-    refused(r"layer 'flatten\w*' sees the padding; pad the sequences yourself", x, y, on=flat)
-    back = elman.Sequential([layers.GRU(2, return_sequences=True, go_backwards=True)])
-    back.compile("sgd", "mse")
-    refused(r"layer 'gru\w*' returns its steps from the last to the first", x, y, on=back)
-    with pytest.raises(ValueError, match=r"give a list of arrays, or use utils\.pad_sequences"):
-        model.predict([[[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]] * 2], verbose=0)
+    refused(r"layer 'flatten\w*' makes features of the steps, .*; pad the sequences", x, y, on=flat)
+    norm = elman.Sequential([
+        layers.Conv1D(2, 3, padding="same", name="conv"), layers.BatchNormalization(name="norm")
+    ])  # fmt: skip
+    norm.compile("sgd", "mse")
+    text = r"layer 'norm' needs the whole batch as one array, and layer 'conv' sees the padding"
+    refused(text, x, x, on=norm)
+    odd = [[1.0, 2.0], [[1.0], [2.0, 3.0]], [1.0]]
+    with pytest.raises(ValueError, match=r"x\[1\]: expected arrays of numbers, got a list that"):
+        model.predict(odd, verbose=0)

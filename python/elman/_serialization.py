@@ -25,6 +25,7 @@ class _Scopes(threading.local):
         # Objects of the configuration that is being written, or read, at the moment.
         self.written: dict[int, tuple[Any, dict[str, Any]]] | None = None
         self.read: dict[tuple[int, str], Any] | None = None
+        self.in_process = False
 
 
 _scopes = _Scopes()
@@ -53,6 +54,24 @@ def one_configuration() -> Iterator[None]:
         yield
     finally:
         _scopes.written, _scopes.read = before
+
+
+@contextlib.contextmanager
+def in_process() -> Iterator[None]:
+    """Within the block configurations are for this process: they hold functions, not their names.
+
+    A copy of a layer then needs neither a name for a function nor custom_objects.
+    """
+    before, _scopes.in_process = _scopes.in_process, True
+    try:
+        yield
+    finally:
+        _scopes.in_process = before
+
+
+def keeps(value: Any) -> bool:
+    """Whether a configuration takes the value as it is: a function, within `in_process`."""
+    return _scopes.in_process and callable(value) and not hasattr(value, "get_config")
 
 
 def mark_shared(obj: Any, entry: dict[str, Any]) -> None:
@@ -161,4 +180,4 @@ def serialize_or_name(obj: Any) -> Any:
         return None
     if hasattr(obj, "get_config"):
         return serialize_object(obj)
-    return getattr(obj, "__name__", type(obj).__name__)
+    return obj if keeps(obj) else getattr(obj, "__name__", type(obj).__name__)

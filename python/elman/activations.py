@@ -181,6 +181,8 @@ def serialize(activation: Activation) -> Any:
     """What `get` needs to find the activation again: its name, or the config of a layer."""
     if hasattr(activation, "get_config"):
         return _serialization.serialize_object(activation)
+    if _serialization.keeps(activation):
+        return activation
     name = getattr(activation, "__name__", None)
     return name if name is not None else type(activation).__name__
 

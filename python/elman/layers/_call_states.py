@@ -22,6 +22,10 @@ class TakesStates(Layer):
         """Number of states."""
         raise TypeError(f"[{type(self).__name__}] _count_states() is not defined")
 
+    def _state_sizes(self) -> list[Any]:
+        """One shape per state, without the batch axis."""
+        raise TypeError(f"[{type(self).__name__}] _state_sizes() is not defined")
+
     def _takes_constants(self) -> bool:
         """Whether there is a cell that takes constants."""
         return False
@@ -76,6 +80,34 @@ class TakesStates(Layer):
             where, got = f"{type(self).__name__}.call", f"a list of {shapes[0]}, {shapes[1]}, ..."
             hint = "pad them to one array and give lengths=; fit and predict of a model take lists"
             raise ValueError(fail_text(where, "x", "(N, T, F)", got, hint))
+
+    def _check_symbolic(self, x: Any, kwargs: Any) -> None:
+        """ValueError for symbolic states, masks or lengths that cannot go with x."""
+        steps, states = tuple(x.shape[:2]), kwargs.get("initial_state")
+        if states is not None:
+            given = flatten(states)
+            expected = [(steps[0], *size) for size in self._state_sizes()]
+            if len(given) != len(expected):
+                shapes = ", ".join(map(str, expected))
+                text = f"{len(expected)} state{'s' if len(expected) > 1 else ''} of shapes {shapes}"
+                where = f"{type(self).__name__}.call"
+                raise ValueError(fail_text(where, "initial_state", text, len(given)))
+            for index, (state, shape) in enumerate(zip(given, expected, strict=True)):
+                hint = "a state has one row per sample of the batch"
+                self._check_shape(f"initial_state[{index}]", state, shape, hint)
+        hint = "one value per sample and time step"
+        self._check_shape("mask", kwargs.get("mask"), steps, hint)
+        self._check_shape("reset_mask", kwargs.get("reset_mask"), steps, hint)
+        hint = "one number of time steps per sample"
+        self._check_shape("lengths", kwargs.get("lengths"), steps[:1], hint)
+
+    def _check_shape(self, what: str, tensor: Any, expected: Any, hint: str) -> None:
+        """ValueError for a symbolic tensor of another shape; None fits any size."""
+        if not is_symbolic(tensor) or isinstance(tensor, (list, tuple)):
+            return
+        pairs = zip(tensor.shape, expected, strict=False)
+        if len(tensor.shape) != len(expected) or any(a and b and a != b for a, b in pairs):
+            self._fail(what, str(tuple(expected)), tensor.shape, hint)
 
     def _checked_constants(self, constants: Any) -> list[Any]:
         constants = list(constants) if isinstance(constants, (list, tuple)) else [constants]

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from elman import _serialization
 from elman._errors import closest
 
 REQUIRED: Any = inspect.Parameter.empty
@@ -229,7 +230,8 @@ def _plain(value: Any) -> bool:
         return all(map(_plain, value))
     if isinstance(value, dict):
         return all(isinstance(key, str) and _plain(item) for key, item in value.items())
-    return value is None or isinstance(value, (bool, int, float, str))
+    simple = value is None or isinstance(value, (bool, int, float, str))
+    return simple or _serialization.keeps(value)
 
 
 def argument_docs(options: Mapping[str, Option]) -> str:

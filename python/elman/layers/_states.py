@@ -38,6 +38,13 @@ class CarriedStates(Layer):
         where = f"{type(self).__name__}.{method}"
         return checked_states(states, state_shapes(self.cell), batch, self.dtype, where, what)
 
+    def _start_states(self, batch: int) -> None:
+        """Zero states of the declared batch size, or this one; states set before the build stay."""
+        declared = self.batch_input_shape[0] if self.batch_input_shape else None
+        batch, carried = declared or batch, self._carried
+        if carried is None or (self._batch_fixed and carried[0].shape[0] != batch):
+            self._carried, self._batch_fixed = self._zeros(batch), True
+
     def _continued(self, shape: Sequence[int]) -> list[Any]:
         """The carried states for an input of that shape; zeros at first."""
         carried, batch = self._carried, shape[0]

@@ -187,8 +187,9 @@ class PReLU(Elementwise):
 class Softmax(Elementwise):
     """exp(x) over its sum along an axis, or over several axes.
 
-    Shapes: x of any shape -> the same shape. A mask of the shape of x gives the elements where it
-    is False the share 0; any other mask is passed on.
+    Shapes: x of any shape -> the same shape. Where a mask of the shape of x is False the share is
+    0; so it is at the steps that a mask [N, T] of x [N, T, ...] leaves out, if the axis, or one of
+    them, is time. Other masks do not change the shares. The mask is passed on.
 
     Errors: ValueError for an axis that x does not have.
 
@@ -214,8 +215,19 @@ class Softmax(Elementwise):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """The shares."""
-        if mask is not None and tuple(mask.shape) == tuple(inputs.shape):
-            inputs = core.where(mask, inputs, _MASKED)
+        used = None if mask is None else self._used(mask, inputs)
+        if used is not None:
+            inputs = core.where(used, inputs, _MASKED)
         if isinstance(self.axis, int):
-            return core.softmax(inputs, self.axis)
-        return core.exp(core.subtract(inputs, core.logsumexp(inputs, self.axis, True)))
+            shares = core.softmax(inputs, self.axis)
+        else:
+            shares = core.exp(core.subtract(inputs, core.logsumexp(inputs, self.axis, True)))
+        return shares if used is None else core.where(used, shares, 0.0)
+
+    def _used(self, mask: Any, x: Any) -> Any:
+        """The mask with the axes of x, if one of those that the shares add up over has it."""
+        rank, given = x.ndim, tuple(mask.shape)
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        if given != tuple(x.shape[: len(given)]) or all(axis % rank >= len(given) for axis in axes):
+            return None
+        return core.reshape(mask, given + (1,) * (rank - len(given)))

@@ -184,6 +184,9 @@ class Bidirectional(Wrapper, TakesStates):
     def _count_states(self) -> int:
         return sum(layer._count_states() for layer in self._inner())
 
+    def _state_sizes(self) -> list[Any]:
+        return [size for layer in self._inner() for size in layer._state_sizes()]
+
     def _takes_constants(self) -> bool:
         return all(layer._takes_constants() for layer in self._inner())
 

@@ -122,7 +122,13 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
 
     _leaf = True
     _rank = 1
+    _makes_mask = False
+    supports_masking = True
     data_format = _spatial.data_format("channels_last")
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """None: there are no steps any more."""
+        return None
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """The mean over the steps that count."""

@@ -47,6 +47,8 @@ def _arguments(where: str, name: str, value: Any) -> dict[str, Any]:
 
 def _name_of(what: str, value: Any) -> Any:
     """What a configuration holds of a function: its name."""
+    if _serialization.keeps(value):
+        return value
     if not callable(value):
         return list(value) if isinstance(value, tuple) else value
     text = getattr(value, "__qualname__", "<lambda>")

@@ -262,6 +262,7 @@ class Layer(LayerCalls, WeightHolder):
                 if not self.built:
                     self.build(shape)
         self._check_input(inputs)
+        self._check_symbolic(inputs, kwargs)
         output_shape = self.compute_output_shape(shape)
         return record_call(self, (inputs, *args), kwargs, output_shape, self.dtype)
 
@@ -284,6 +285,9 @@ class Layer(LayerCalls, WeightHolder):
 
     def _check_input(self, x: Any) -> None:
         """Rank and size checks of built-in layers, on tensors and symbolic tensors."""
+
+    def _check_symbolic(self, x: Any, kwargs: Any) -> None:
+        """Checks of what built-in layers are given besides x, on symbolic tensors."""
 
     def _fail(self, what: str, expected: str, shape: Any, hint: str, method: str = "call") -> Any:
         """ValueError in house form, with the layer's name at the end."""

@@ -104,7 +104,7 @@ class RNN(TakesStates, CarriedStates):
         self._step: Shape | None = None  # the shape of one step, where the cell fixes all of it
         self._rank: int | None = None
         self._carried: list[Any] | None = None
-        self._batch_fixed = False  # True once a call has used the carried states
+        self._batch_fixed = False  # until the layer is built, and from reset_states() to a call
         self._share_dtype()
 
     def _share_dtype(self) -> None:
@@ -140,7 +140,7 @@ class RNN(TakesStates, CarriedStates):
         self._features, self._rank = shape[-1], len(shape)
         self._step = None if form is None else tuple(shape[2:])
         if self.stateful and shape[0] is not None:
-            self._carried = self._zeros(shape[0])
+            self._start_states(shape[0])
 
     def _check_rank(self, shape: Shape, method: str = "call") -> None:
         form, rank = getattr(self.cell, "_step_form", None), len(shape)
@@ -198,6 +198,9 @@ class RNN(TakesStates, CarriedStates):
     def _count_states(self) -> int:
         return len(state_shapes(self.cell))
 
+    def _state_sizes(self) -> list[Any]:
+        return state_shapes(self.cell)
+
     def _takes_constants(self) -> bool:
         return takes_constants(self.cell)
 
@@ -228,11 +231,9 @@ class RNN(TakesStates, CarriedStates):
             loop = loop._replace(reset_mask=resets, reset_to_zeros=zeros)
         if constants is not None:
             constants = [self._cast(constant) for constant in constants]
-        states = None
+        states = self._continued(inputs.shape) if self.stateful else None
         if initial_state is not None:
             states = self._checked(initial_state, inputs.shape[0], "call", "initial_state")
-        elif self.stateful:
-            states = self._continued(inputs.shape)
         output, states = run_cell(self.cell, inputs, states, mask, constants, bool(training), loop)
         count = len(state_shapes(self.cell))
         if self.stateful:

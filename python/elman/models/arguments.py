@@ -94,14 +94,14 @@ class Arguments:
     def _tensor(self, where: str, index: int, item: Any) -> Any:
         shape, dtype = self._shapes[index], self._dtypes[index]
         x = item if type(item) is Tensor else self._as_tensor(where, index, item)
+        before = x
         if x.dtype != dtype and (x.dtype in _settings.FLOATS or not self._ids[index]):
-            mask = mask_of(x)
             x = core.cast(x, dtype)
-            x = x if mask is None else with_mask(x, mask)
-        given = x.shape
-        if len(given) != len(shape):
+        if len(x.shape) != len(shape):
             x = self._adjusted(where, index, x)
-            given = x.shape
+        if x is not before:
+            x = with_mask(x, mask_of(before))
+        given = x.shape
         for known, size in zip(shape[1:], given[1:], strict=True):
             if known is not None and known != size:
                 raise ValueError(self._misfit(where, index, x))

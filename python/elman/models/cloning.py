@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from elman._errors import fail_text
+from elman._serialization import in_process
 from elman._symbolic import Input
 from elman.layers._serialize import deserialize
 from elman.models.graph import Graph
@@ -146,4 +147,6 @@ class _Cloning:
 
 
 def _same(layer: Any) -> Any:
-    return type(layer).from_config(layer.get_config())
+    """A layer of the same configuration, whose functions are the same objects."""
+    with in_process():
+        return type(layer).from_config(layer.get_config())

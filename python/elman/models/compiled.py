@@ -13,6 +13,7 @@ from elman.gradient import flatten
 from elman.models import step
 from elman.models.data import Batch
 from elman.models.objective import Objective
+from elman.models.pieces import Pieces
 
 # Options of Keras' compile that choose how a graph is made; there is no graph here.
 _WITHOUT_EFFECT = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
@@ -157,7 +158,8 @@ class Compiled:
 
 def _as_batch(data: Any) -> Batch:
     x, y, sample_weight = (*(data if isinstance(data, tuple) else (data,)), None, None)[:3]
-    return Batch(x, y, sample_weight, len(flatten(x)[0]))
+    size = sum(x.sizes) if type(x) is Pieces else len(flatten(x)[0])
+    return Batch(x, y, sample_weight, size)
 
 
 def _as_data(batch: Batch) -> tuple[Any, ...]:

@@ -20,16 +20,19 @@ from elman.gradient import flatten, map_structure
 
 # Libraries whose arrays live in files: they are read batch by batch.
 _LAZY = ("h5py", "zarr")
+_PER_INPUT = "a list has one array, or one list of sequences, for each input of the model"
 _RAGGED = "sequences of different lengths: give a list of arrays, or use utils.pad_sequences"
 
 
 class Batch(NamedTuple):
-    """One batch."""
+    """One batch. The last two are for lists of sequences."""
 
     x: Any
     y: Any
     sample_weight: Any
     size: int
+    rows: Any = None  # places of the samples in the list, where they are not in its order
+    cuts: Any = None  # for each output None, or how many steps of each sample are no padding
 
 
 def _is_lazy(value: Any) -> bool:
@@ -47,6 +50,8 @@ def standardize(where: str, what: str, value: Any, single: bool) -> Any:
     """
     if value is None or _is_lazy(value):
         return value
+    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
+        value = list(value)  # of arrays, or of numbers
     if isinstance(value, dict):
         return {key: standardize(where, f"{what}[{key!r}]", v, True) for key, v in value.items()}
     if isinstance(value, (list, tuple)) and value and all(map(is_array, value)):
@@ -114,14 +119,18 @@ class ArrayData:
         self.first, self.last = 0, self._count(where)
 
     def _count(self, where: str) -> int:
-        counts = [("x", len(leaf)) for leaf in flatten(self._x)]
-        for what, value in (("y", self._y), ("sample_weight", self._weight)):
-            if value is not None:
-                counts += [(what, len(leaf)) for leaf in flatten(value) if leaf is not None]
-        number = counts[0][1]
-        for what, count in counts:
+        names: Any = self._x if isinstance(self._x, dict) else range(len(flatten(self._x)))
+        inputs = [(f"x[{name!r}]", len(x)) for name, x in zip(names, flatten(self._x), strict=True)]
+        first, number = inputs[0]
+        for what, count in inputs:
             if count != number:
-                raise ValueError(fail_text(where, what, f"{number} samples as in x", count))
+                expected = f"{number} samples as in {first}"
+                raise ValueError(fail_text(where, what, expected, count, _PER_INPUT))
+        for what, value in (("y", self._y), ("sample_weight", self._weight)):
+            for leaf in flatten(value) if value is not None else ():
+                if leaf is not None and len(leaf) != number:
+                    expected = f"{number} samples as in x"
+                    raise ValueError(fail_text(where, what, expected, len(leaf)))
         if number == 0:
             raise ValueError(fail_text(where, "x", "at least one sample", "0 samples"))
         return number
@@ -185,18 +194,19 @@ class ArrayData:
     def _batch(self, rows: Any, size: int) -> Batch:
         x, y, weight = self._x, self._y, self._weight
         return Batch(
-            _rows(x, rows),
-            None if y is None else _rows(y, rows),
-            None if weight is None else _rows(weight, rows),
+            taken(x, rows),
+            None if y is None else taken(y, rows),
+            None if weight is None else taken(weight, rows),
             size,
         )
 
 
-def _rows(arrays: Any, rows: Any) -> Any:
+def taken(arrays: Any, rows: Any) -> Any:
+    """The rows, a slice or indices, of an array or of each one of a list or dict."""
     if type(arrays) is np.ndarray:
         return arrays[rows] if type(rows) is slice else arrays.take(rows, axis=0)
     if isinstance(arrays, (list, dict)):
-        return map_structure(lambda leaf: None if leaf is None else _rows(leaf, rows), arrays)
+        return map_structure(lambda leaf: None if leaf is None else taken(leaf, rows), arrays)
     if isinstance(rows, slice) or not _is_lazy(arrays):
         return np.asarray(arrays[rows])
     # Files want rising indices.
@@ -214,8 +224,10 @@ class StreamData:
         single: tuple[bool, bool],
         shuffle: bool | str,
         steps: int | None,
+        listed: Callable[[Any, Any, Any], Batch | None],
     ) -> None:
         self._where, self._source, self._single = where, source, single
+        self._listed = listed  # the batch of lists of sequences
         self._indexed = hasattr(source, "__len__") and hasattr(source, "__getitem__")
         if not self._indexed and not hasattr(source, "__iter__"):
             expected = "arrays, a generator, an iterable or a Sequence"
@@ -223,6 +235,7 @@ class StreamData:
         self._once = not self._indexed and iter(source) is source
         self._shuffle = bool(shuffle) and self._indexed
         self._limit = steps
+        self._seen = 0  # samples
         self._current: Iterator[Any] | None = None
         self.rows: int | None = None  # samples in one epoch, unknown
 
@@ -247,14 +260,14 @@ class StreamData:
         """The batches of one epoch; with a number of steps the stream goes on where it stopped."""
         if self._limit is None:
             for item in self._items():
-                yield self._batch(item)
+                yield self._numbered(item)
             self._finished()
             return
         for _ in range(self._limit):
             item = self._next()
             if item is None:
                 return
-            yield self._batch(item[0])
+            yield self._numbered(item[0])
 
     def restart(self) -> None:
         """Let the next epoch start from the beginning, where the source allows it."""
@@ -279,6 +292,16 @@ class StreamData:
         if callable(end):
             end()
 
+    def _numbered(self, item: Any) -> Batch:
+        """A batch; the places of its samples, if it has them, are those in the stream."""
+        batch = self._batch(item)
+        if batch.rows is None:
+            self._seen += batch.size
+            return batch
+        batch = batch._replace(rows=batch.rows + self._seen)
+        self._seen += len(batch.rows)
+        return batch
+
     def _batch(self, item: Any) -> Batch:
         if isinstance(item, list):
             item = tuple(item)
@@ -288,6 +311,9 @@ class StreamData:
             expected = "batches (x,), (x, y) or (x, y, sample_weight)"
             raise ValueError(fail_text(self._where, "x", expected, f"a tuple of {len(item)}"))
         x, y, weight = (*item, None, None)[:3]
+        batch = self._listed(x, y, weight)
+        if batch is not None:
+            return batch
         x, y, weight = standardized(self._where, x, y, weight, self._single)
         size = len(flatten(x)[0])
         for what, value in (("y", y), ("sample_weight", weight)):
@@ -310,6 +336,7 @@ def make_data(
     batch_size: int | None,
     default_batch_size: Callable[[], int],
     single: tuple[bool, bool],
+    listed: Callable[[Any, Any, Any], Batch | None],
     shuffle: bool | str = False,
     steps: int | None = None,
 ) -> Any:
@@ -323,6 +350,7 @@ def make_data(
         batch_size: for arrays.
         default_batch_size: called when none is given.
         single: whether the model has one input, and one output.
+        listed: from x, y, sample_weight of one batch the batch of lists of sequences, if they are.
         shuffle: True, False or 'batch'.
         steps: batches per epoch, at most, for arrays; exactly, for streams.
     """
@@ -340,7 +368,7 @@ def make_data(
         if batch_size is not None:
             hint = "the source of batches decides"
             raise ValueError(fail_text(where, "batch_size", "None", batch_size, hint))
-        return StreamData(where, x, single, shuffle, steps)
+        return StreamData(where, x, single, shuffle, steps, listed)
     data = ArrayData(
         where,
         *standardized(where, x, y, sample_weight, single),

@@ -7,15 +7,14 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from elman._errors import fail_text
 from elman.callbacks import CallbackList, History, ProgbarLogger
 from elman.callbacks.base import Callback, Logs
 from elman.callbacks.progress import Progress
-from elman.gradient import flatten, map_structure
 from elman.models import step
+from elman.models.collected import Collected
 from elman.models.interrupt import StepGuard
+from elman.models.pieces import pieces_of
 from elman.models.ragged import RaggedData
 
 # Seconds before `predict` shows a bar at all.
@@ -172,19 +171,23 @@ def predict(model: Any, data: Any, callbacks: Any, verbose: int) -> Any:
     wants_batches = bool(hooks.wants_batches["predict"])
     shows = verbose and data.steps != 1
     progress = Progress("Predict", data.steps, False, True, _PATIENCE) if shows else None
-    collected = data.collected() if isinstance(data, RaggedData) else _Collected(data.rows)
+    in_order = not isinstance(data, RaggedData)
+    collected = Collected(data.rows if in_order else None)
     number = 0
     try:
         for batch in data.epoch():
             if wants_batches:
                 hooks.batch("predict", "begin", number, {})
-            output = model.run_predict_step(batch)
-            collected.add(output, batch.size)
+            outputs = []
+            for piece in pieces_of(batch):
+                outputs.append(model.run_predict_step(piece))
+                collected.add(outputs[-1], piece)
             number += 1
             if progress is not None:
                 progress.tick(number, dict)
             if wants_batches:
-                hooks.batch("predict", "end", number - 1, {"outputs": output})
+                shown = outputs[0] if len(outputs) == 1 else outputs
+                hooks.batch("predict", "end", number - 1, {"outputs": shown})
         if progress is not None:
             progress.end({})
     finally:
@@ -192,40 +195,3 @@ def predict(model: Any, data: Any, callbacks: Any, verbose: int) -> Any:
             progress.close()
     hooks.call("on_predict_end", {})
     return collected.result()
-
-
-class _Collected:
-    """Outputs of batches, written into arrays made once when the number of samples is known."""
-
-    def __init__(self, samples: int | None) -> None:
-        self._samples, self._filled = samples, 0
-        self._arrays: list[np.ndarray] = []
-        self._parts: list[list[np.ndarray]] = []
-        self._structure: Any = None
-        self._started = False
-
-    def add(self, output: Any, size: int) -> None:
-        """Take the output of one batch of `size` samples."""
-        leaves = [np.asarray(leaf) for leaf in flatten(output)]
-        if not self._started:
-            self._started = True
-            self._structure = map_structure(lambda leaf: None, output)
-            fits = all(leaf.ndim > 0 and len(leaf) == size for leaf in leaves)
-            if self._samples is None or not fits:
-                self._parts = [[] for _ in leaves]
-            else:
-                self._arrays = [
-                    np.empty((self._samples, *leaf.shape[1:]), leaf.dtype) for leaf in leaves
-                ]
-        for array, leaf in zip(self._arrays, leaves, strict=False):
-            array[self._filled : self._filled + size] = leaf
-        for part, leaf in zip(self._parts, leaves, strict=False):
-            part.append(np.array(np.atleast_1d(leaf)))
-        self._filled += size
-
-    def result(self) -> Any:
-        """The outputs of all batches."""
-        if not self._started:
-            raise ValueError("[Model.predict] x: the data is empty; a generator is read only once")
-        ordered = iter(self._arrays or [np.concatenate(part) for part in self._parts])
-        return map_structure(lambda _: next(ordered), self._structure)

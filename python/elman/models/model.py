@@ -19,6 +19,8 @@ from elman.layers.layer_calls import Derived
 from elman.models import configuration
 from elman.models.arguments import Arguments
 from elman.models.graph import Graph
+from elman.models.pieces import Pieces
+from elman.models.pieces import outputs as outputs_of_pieces
 from elman.models.structure import Structure
 from elman.models.summary import print_summary
 from elman.models.training import Training
@@ -171,6 +173,8 @@ class Model(Training, Layer):
                     self._clear_losses()
                 with _context.scope(training):
                     return self._graph.run(x)
+        if type(inputs) is Pieces:  # of the training methods
+            return outputs_of_pieces(self, inputs, training)
         return super().__call__(inputs, *args, mask=mask, training=training, **kwargs)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
@@ -215,6 +219,11 @@ class Model(Training, Layer):
         variables, holders = self._found()
         every = [*variables, *(weight for holder in holders for weight in holder.weights)]
         return list({id(weight): weight for weight in every}.values())
+
+    @property
+    def stateful(self) -> bool:  # type: ignore[override]
+        """Whether any layer carries state from batch to batch."""
+        return self.structure.stateful
 
     def reset_states(self, states: Any = None) -> None:
         """Set the state of every stateful layer to zero; other layers are left alone."""

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of sequences of different lengths as data of `fit`, `evaluate` and `predict`.
 
-Sequences of similar length share a batch, so that there is little padding; what is padded carries
-a mask, so that the results are those of the sequences one by one, and what comes out is put back
-into the order of the list.
+Sequences of similar length share a batch. Where every layer is known to leave padding alone (see
+`elman.models.padding`) they are padded and carry a mask; for all other models the batch is called
+in pieces of one length each. So results are those of the sequences one by one, and what comes out
+is put back into the order of the list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,37 +17,120 @@ import numpy as np
 from elman import _random
 from elman._backend import core
 from elman._errors import fail_text
-from elman._tensors import as_tensor, is_array, mask_of, with_mask
+from elman._tensors import as_tensor, is_array, with_mask
 from elman.gradient import flatten, map_structure
-from elman.layers import Embedding
-from elman.models.data import ArrayData, Batch, standardize
+from elman.layers import BatchNormalization, Flatten
+from elman.models.compiled import Compiled
+from elman.models.data import ArrayData, Batch, standardize, taken
+from elman.models.padding import SeesPaddingError, Steps, sources
+from elman.models.pieces import Pieces
 
 # Shuffled batches are made of so many batches' worth of random sequences, sorted by length: more
 # would pad less and mix less.
 _POOL = 8
 
 
-def is_ragged(x: Any, single: bool, rank: int | None = None) -> bool:
-    """Whether x is a list of sequences that do not make an array, for a model with one input.
+def sequences_in(value: Any, rank: int | None = None) -> list[Any] | None:
+    """The sequences of a list, or an array of objects, that make no array; else None.
 
-    rank: of that input, if known; it tells a list of one sequence from a list of one input.
+    rank: of the input, if known; it tells a list of one sequence from a list of one input.
     """
-    if not single or not isinstance(x, (list, tuple)) or not x or not all(map(is_array, x)):
-        return False
-    shapes = [np.shape(item) for item in x]
-    if len(x) == 1:
-        return len(shapes[0]) > 1 and rank == len(shapes[0]) + 1
-    return all(shapes) and len({shape[0] for shape in shapes}) > 1
+    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
+        value = list(value)
+    if not isinstance(value, (list, tuple)) or not value or not all(map(_is_sequence, value)):
+        return None
+    if len(value) == 1:
+        axes = len(np.shape(value[0])) if is_array(value[0]) else 0
+        return list(value) if axes > 1 and rank == axes + 1 else None
+    return list(value) if len({len(item) for item in value}) > 1 else None
+
+
+def _is_sequence(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) or (is_array(item) and len(np.shape(item)) > 0)
+
+
+def is_ragged(x: Any, single: bool, rank: int | None = None) -> bool:
+    """Whether some input of a model is a list of sequences.
+
+    single: the model has one input; rank: of that input, if known.
+    """
+    found: list[bool] = []
+    _each(lambda _, item: found.append(sequences_in(item, rank) is not None), "x", x, not single)
+    return any(found)
+
+
+def _each(function: Callable[[str, Any], Any], what: str, value: Any, several: bool) -> Any:
+    """`function(what, item)` of a value, or of each item of a dict or a list of several."""
+    if isinstance(value, dict):
+        return {key: function(f"{what}[{key!r}]", item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        if several:
+            return [function(f"{what}[{i}]", item) for i, item in enumerate(value)]
+        if len(value) == 1 and sequences_in(value[0]) is not None:
+            value = value[0]  # a list of one input
+    return function(what, value)
+
+
+class Sequences:
+    """N arrays [T_i, ...] of one type, which differ in their first axis alone."""
+
+    def __init__(self, where: str, what: str, value: list[Any]) -> None:
+        self.what = what
+        self.rows = _alike(where, what, value)
+        self.lengths = np.array([len(row) for row in self.rows])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def padded(self, chosen: np.ndarray) -> np.ndarray:
+        """The chosen rows as one array, zeros behind each."""
+        longest = int(self.lengths[chosen].max(initial=0))
+        first = self.rows[0]
+        out = np.zeros((len(chosen), longest, *first.shape[1:]), first.dtype)
+        for i, row in enumerate(chosen):
+            out[i, : self.lengths[row]] = self.rows[row]
+        return out
+
+    def masked(self, chosen: np.ndarray) -> Any:
+        """`padded` as a tensor with its mask."""
+        values, lengths = self.padded(chosen), self.lengths[chosen]
+        mask = np.arange(values.shape[1]) < lengths[:, None]
+        return with_mask(as_tensor(values), core.Tensor(mask))
+
+
+def _alike(where: str, what: str, value: list[Any]) -> list[np.ndarray]:
+    rows = []
+    for i, item in enumerate(value):
+        try:
+            row = np.asarray(item)
+        except ValueError:
+            row = np.array(None)
+        if not len(item) and not is_array(item):
+            row = row.astype(np.int64)  # of whatever type the others are
+        if row.dtype.kind not in "fiub":
+            got = f"dtype {row.dtype}" if row.ndim else "a list that makes none"
+            raise ValueError(fail_text(where, f"{what}[{i}]", "arrays of numbers", got))
+        rows.append(row)
+    like = next((i for i, row in enumerate(rows) if len(row)), 0)
+    for i, row in enumerate(rows):
+        if not len(row) and row.ndim == 1:  # an empty Python list has no other axes
+            rows[i] = row = row.reshape((0, *rows[like].shape[1:]))
+        if row.shape[1:] != rows[like].shape[1:]:
+            tail = ", ".join(["T", *map(str, rows[like].shape[1:])])
+            hint = f"like {what}[{like}]"
+            raise ValueError(fail_text(where, f"{what}[{i}]", f"({tail})", row.shape, hint))
+    kind = np.result_type(*{row.dtype for row in rows})
+    return [row.astype(kind, copy=False) for row in rows]
 
 
 class RaggedData(ArrayData):
-    """Batches of a list of N sequences [T_i, ...]; epochs of `fit` and of the others.
+    """Batches of N samples of which some inputs are lists of sequences [T_i, ...].
 
     Shapes: y an array [N, ...], or a list of [T_i, ...], one target per step; sample_weight [N],
-    or a list of [T_i].
+    or a list of [T_i]; lists or dicts of these for several outputs.
 
     Errors: ValueError for sequences that differ in more than their length, targets or weights
-    that do not fit them, and models that cannot do without the padding being seen.
+    that do not fit them, and models that need one array.
     """
 
     def __init__(
@@ -59,42 +143,52 @@ class RaggedData(ArrayData):
         batch_size: int,
         shuffle: bool | str = False,
         *,
+        training: bool = False,
         ordered: bool = True,
     ) -> None:
-        _check_model(model, where)
         self._where = where
         self._ordered = ordered  # False: the order of the batches does not matter
-        self._current: Any = None  # the rows of the batch that was made last
-        rows = _sequences(where, "x", x)
-        self._lengths = np.array([len(row) for row in rows])
-        targets = self._per_sequence("y", y)
-        weights = self._per_sequence("sample_weight", sample_weight)
-        super().__init__(where, rows, targets, weights, batch_size, shuffle)
+        rank = _rank(model)
+        inputs = _each(
+            lambda what, item: self._input(what, item, rank), "x", x, not model._one_input
+        )
+        self._lists = [leaf for leaf in flatten(inputs) if isinstance(leaf, Sequences)]
+        # Of each output the list whose padding it has; None: there is to be no padding.
+        self._cuts = _checked(model, where, inputs, self._lists, training)
+        count = len(model.output_names or ())
+        self._lengths = np.zeros((0, 0), int)
+        if len({len(item) for item in self._lists}) == 1:
+            self._lengths = np.stack([item.lengths for item in self._lists], 1)
+        targets, weights = (
+            _each(self._target, what, value, _is_several(value, count))
+            for what, value in (("y", y), ("sample_weight", sample_weight))
+        )
+        super().__init__(where, inputs, targets, weights, batch_size, shuffle)
 
-    def _per_sequence(self, what: str, value: Any) -> Any:
-        """A list with one array per sequence and step, or one array for all sequences."""
-        number = len(self._lengths)
-        if not isinstance(value, (list, tuple)) or not value or not all(map(is_array, value)):
-            return standardize(self._where, what, value, True)
-        if len(value) != number:
-            expected = f"{number} samples as in x"
-            raise ValueError(fail_text(self._where, what, expected, len(value)))
-        shapes = [np.shape(item) for item in value]
-        wrong = [i for i, n in enumerate(self._lengths) if shapes[i][:1] != (n,)]
-        if not wrong:
-            return _sequences(self._where, what, value)
-        if len(set(shapes)) > 1:
-            i, tail = wrong[0], ", ".join(["", *map(str, shapes[wrong[0]][1:])])
-            expected, hint = f"({self._lengths[i]}{tail or ','})", f"as many steps as x[{i}]"
-            raise ValueError(fail_text(self._where, f"{what}[{i}]", expected, shapes[i], hint))
+    def _input(self, what: str, value: Any, rank: int | None) -> Any:
+        found = sequences_in(value, rank)
+        if found is not None:
+            return Sequences(self._where, what, found)
         return standardize(self._where, what, value, True)
 
-    def _count(self, where: str) -> int:
-        number = len(self._x)
-        for what, value in (("y", self._y), ("sample_weight", self._weight)):
-            if value is not None and len(value) != number:
-                raise ValueError(fail_text(where, what, f"{number} samples as in x", len(value)))
-        return number
+    def _target(self, what: str, value: Any) -> Any:
+        """A list with one array per sequence and step, or one array for all sequences."""
+        found, number = sequences_in(value), len(self._lengths)
+        if found is None or not number:
+            return standardize(self._where, what, value, True)
+        if len(found) != number:
+            expected = f"{number} samples as in x"
+            raise ValueError(fail_text(self._where, what, expected, len(found)))
+        sequences = Sequences(self._where, what, found)
+        wrong = (sequences.lengths[:, None] != self._lengths).any(0)
+        if wrong.all():
+            x = self._lists[0]
+            i = int(np.flatnonzero(sequences.lengths != x.lengths)[0])
+            tail = ", ".join(["", *map(str, sequences.rows[i].shape[1:])])
+            expected, hint = f"({x.lengths[i]}{tail or ','})", f"as many steps as {x.what}[{i}]"
+            got = sequences.rows[i].shape
+            raise ValueError(fail_text(self._where, f"{what}[{i}]", expected, got, hint))
+        return sequences
 
     def epoch(self) -> Iterator[Batch]:
         """The batches of one epoch, in a new order if they are shuffled."""
@@ -104,139 +198,115 @@ class RaggedData(ArrayData):
     def _plan(self) -> list[np.ndarray]:
         """The rows of each batch."""
         size, count = self.batch_size, self.samples
-        rows = np.arange(count)
+        rows = np.arange(self.first, self.last)
         if self.shuffle is True:
-            rows = _permutation(count)
+            rows = rows[_permutation(count)]
             pools = range(0, count, _POOL * size)
             rows = np.concatenate([self._sorted(rows[i : i + _POOL * size]) for i in pools])
         elif not self._ordered:
             rows = self._sorted(rows)
-        batches = [self.first + rows[i : i + size] for i in range(0, count, size)]
+        batches = [rows[i : i + size] for i in range(0, count, size)]
         if self.shuffle:  # a short last batch stays last, as in Keras
             whole = count // size
             batches[:whole] = [batches[i] for i in _permutation(whole)]
         return batches
 
     def _sorted(self, rows: np.ndarray) -> np.ndarray:
-        return rows[np.argsort(self._lengths[self.first + rows], kind="stable")]
+        """Shorter ones first; those whose lengths are all equal are next to each other."""
+        return rows[np.lexsort(self._lengths[rows].T[::-1])]
 
     def _batch(self, rows: Any, size: int) -> Batch:
-        """Padded arrays; x carries the mask. A batch with targets per step counts its steps."""
-        self._current = rows
-        lengths = self._lengths[rows]
-        longest = int(lengths.max(initial=0))
-        x = with_mask(
-            as_tensor(_padded(self._x, rows, longest)),
-            core.Tensor(np.arange(longest) < lengths[:, None]),
-        )
+        """A batch with targets per step counts its steps."""
+        cuts = None
+        if self._cuts is None:
+            rows = self._sorted(rows)
+            lengths = self._lengths[rows]
+            borders = np.flatnonzero((lengths[1:] != lengths[:-1]).any(1)) + 1
+            pieces = [self._inputs(part, False) for part in np.split(rows, borders)]
+            x = Pieces(pieces) if len(pieces) > 1 else pieces[0]
+        else:
+            x = self._inputs(rows, True)
+            cuts = [None if i is None else self._lengths[rows, i] for i in self._cuts]
         y, weight = (
-            _padded(part, rows, longest) if isinstance(part, list) else _taken(part, rows)
+            None if part is None else map_structure(lambda leaf: _chosen(leaf, rows), part)
             for part in (self._y, self._weight)
         )
-        steps = int(lengths.sum()) if isinstance(self._y, list) else size
-        return Batch(x, y, weight, max(steps, 1))
+        steps = [leaf.lengths[rows].sum() for leaf in flatten(self._y) if _is_steps(leaf)]
+        if steps and len(steps) == len(flatten(self._y)):
+            size = int(np.mean(steps))
+        return Batch(x, y, weight, max(size, 1), rows, cuts)
+
+    def _inputs(self, rows: np.ndarray, masked: bool) -> Any:
+        def one(leaf: Any) -> Any:
+            return leaf.masked(rows) if masked and _is_steps(leaf) else _chosen(leaf, rows)
+
+        return map_structure(one, self._x)
 
     def all_rows(self) -> Batch:
         """Everything as one batch."""
         return self._batch(np.arange(self.first, self.last), self.samples)
 
-    def cut(self, output: Any) -> Any:
-        """The output of the last batch without its padding: a list where there is one per step."""
-        lengths = self._lengths[self._current]
 
-        def one(leaf: Any) -> Any:
-            values = np.asarray(leaf)
-            if mask_of(leaf) is None:
-                return np.array(values)
-            return [np.array(row[:n]) for row, n in zip(values, lengths, strict=True)]
-
-        return map_structure(one, output)
-
-    def collected(self) -> Collected:
-        """What takes the outputs of `predict`."""
-        return Collected(self)
+def _is_steps(leaf: Any) -> bool:
+    return isinstance(leaf, Sequences)
 
 
-class Collected:
-    """Outputs of batches in any order, put back into the order of the list."""
-
-    def __init__(self, data: RaggedData) -> None:
-        self._data = data
-        self._parts: list[list[Any]] = []
-        self._rows: list[np.ndarray] = []
-        self._structure: Any = None
-
-    def add(self, output: Any, size: int) -> None:
-        """Take the output of the batch that the data has made last."""
-        leaves = [self._data.cut(leaf) for leaf in flatten(output)]
-        if not self._parts:
-            self._structure = map_structure(lambda leaf: None, output)
-            self._parts = [[] for _ in leaves]
-        for part, leaf in zip(self._parts, leaves, strict=True):
-            part.append(leaf)
-        self._rows.append(self._data._current)
-
-    def result(self) -> Any:
-        """An array for outputs per sequence, a list of arrays for outputs per step."""
-        order = np.argsort(np.concatenate(self._rows), kind="stable")
-        ordered = iter([_reordered(part, order) for part in self._parts])
-        return map_structure(lambda _: next(ordered), self._structure)
+def _chosen(leaf: Any, rows: np.ndarray) -> Any:
+    if leaf is None:
+        return None
+    return leaf.padded(rows) if isinstance(leaf, Sequences) else taken(leaf, rows)
 
 
-def _reordered(parts: list[Any], order: np.ndarray) -> Any:
-    if isinstance(parts[0], list):
-        rows = [row for part in parts for row in part]
-        return [rows[i] for i in order]
-    return np.concatenate(parts)[order]
+def _is_several(value: Any, count: int) -> bool:
+    """Whether a list is one of targets or weights for each of several outputs."""
+    return count > 1 and isinstance(value, (list, tuple)) and len(value) == count
 
 
 def _permutation(count: int) -> np.ndarray:
     return np.asarray(core.permutation(count, *_random.next_key()))
 
 
-def _sequences(where: str, what: str, value: Sequence[Any]) -> list[np.ndarray]:
-    """Arrays of numbers which differ in their first axis alone, of one type."""
-    rows = [np.asarray(item) for item in value]
-    for i, row in enumerate(rows):
-        if row.dtype.kind not in "fiub":
-            expected = "arrays of numbers"
-            raise ValueError(fail_text(where, f"{what}[{i}]", expected, f"dtype {row.dtype}"))
-        if row.shape[1:] != rows[0].shape[1:] or row.ndim != rows[0].ndim:
-            tail = ", ".join(["T", *map(str, rows[0].shape[1:])])
-            hint = f"like {what}[0]"
-            raise ValueError(fail_text(where, f"{what}[{i}]", f"({tail})", row.shape, hint))
-    kind = np.result_type(*{row.dtype for row in rows})
-    return [row.astype(kind, copy=False) for row in rows]
+def _rank(model: Any) -> int | None:
+    """The number of axes of a model's one input, if it is known."""
+    shape = model.__dict__.get("_input_shape")
+    return len(shape) if isinstance(shape, tuple) else None
 
 
-def _padded(rows: list[np.ndarray], chosen: np.ndarray, length: int) -> np.ndarray:
-    """The chosen rows as one array, zeros behind each."""
-    out = np.zeros((len(chosen), length, *rows[0].shape[1:]), rows[0].dtype)
-    for i, row in enumerate(chosen):
-        out[i, : len(rows[row])] = rows[row]
-    return out
+def _checked(
+    model: Any, where: str, inputs: Any, lists: list[Sequences], training: bool
+) -> list[int | None] | None:
+    """For padded batches the list whose padding each output has, None for batches in pieces.
 
-
-def _taken(values: Any, chosen: np.ndarray) -> Any:
-    if values is None:
-        return None
-    return map_structure(lambda leaf: None if leaf is None else np.asarray(leaf)[chosen], values)
-
-
-def _check_model(model: Any, where: str) -> None:
-    """ValueError for a model that would carry states over, or see the padding."""
+    Errors: ValueError for a model that would carry states over, that makes features of the steps,
+    or in which samples meet that do not fit into one array.
+    """
     if model.structure.stateful:
         expected, got = "one array for a stateful model", "a list of sequences"
         hint = "its rows continue from batch to batch, and a list is sorted by length"
         raise ValueError(fail_text(where, "x", expected, got, hint))
-    if not model._is_chain:
-        return
-    for layer in model.layers:
-        sequences = getattr(layer, "return_sequences", None)
-        if sequences is False:
-            return
-        turned = bool(sequences) and getattr(layer, "go_backwards", False)
-        if turned or not (layer.supports_masking or isinstance(layer, Embedding)):
-            why = "returns its steps from the last to the first" if turned else "sees the padding"
-            hint = f"layer {layer.name!r} {why}; pad the sequences yourself"
-            raise ValueError(fail_text(where, "x", "one array", "a list of sequences", hint))
+    graph, steps = getattr(model, "_graph", None), {}
+    for place, leaf in enumerate(lists):
+        steps[id(leaf)] = Steps(place, leaf.rows[0].ndim + 1)
+    items = [inputs] if graph is None else model._arguments.in_order(where, "x", inputs)
+    given = [steps.get(id(item)) for item in items]
+    if graph is not None:  # it adds a missing last axis
+        pairs = zip(given, graph.inputs, strict=True)
+        given = [None if x is None else x._replace(rank=len(t.shape)) for x, t in pairs]
+    if type(model).predict_step is not Compiled.predict_step:
+        return None  # it may return anything
+    try:
+        return sources(model, given)
+    except SeesPaddingError as error:
+        why, layer = "", error.layer
+        if type(layer) is Flatten:
+            why = f"layer {layer.name!r} makes features of the steps, whose number differs"
+        for other in model.structure.holders if training else ():
+            if isinstance(other, BatchNormalization) and other.trainable:
+                why = f"layer {other.name!r} needs the whole batch as one array, "
+                why += f"and layer {layer.name!r} sees the padding"
+        if why:
+            hint = f"{why}; pad the sequences yourself"
+            raise ValueError(
+                fail_text(where, "x", "one array", "a list of sequences", hint)
+            ) from None
+        return None

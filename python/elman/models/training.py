@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from elman._keywords import named_keywords
 from elman.callbacks import History
 from elman.gradient import flatten, map_structure
 from elman.models import loops, step
+from elman.models.collected import Collected
 from elman.models.compiled import Compiled
 from elman.models.data import (
     ArrayData,
@@ -20,6 +22,7 @@ from elman.models.data import (
     make_data,
     standardized,
 )
+from elman.models.pieces import pieces_of
 from elman.models.ragged import RaggedData, is_ragged
 
 _BATCH_SIZE = 32
@@ -63,12 +66,19 @@ class Training(Compiled):
             batch_size,
             self._default_batch_size,
             (self._one_input, self._one_output),
+            functools.partial(self._listed, where),
             shuffle,
             steps,
         )
 
+    def _listed(self, where: str, x: Any, y: Any, sample_weight: Any) -> Batch | None:
+        """One batch of lists of sequences, if they are that."""
+        if not self._is_list(x):
+            return None
+        return self._ragged(where, x, y, sample_weight, 1).all_rows()
+
     def _is_list(self, x: Any) -> bool:
-        """Whether x is a list of sequences, and not the array that a list may stand for."""
+        """Whether an input is a list of sequences, and not the array that a list may stand for."""
         shape = self.__dict__.get("_input_shape")
         return is_ragged(x, self._one_input, len(shape) if isinstance(shape, tuple) else None)
 
@@ -87,9 +97,9 @@ class Training(Compiled):
             got, hint = steps, "a list of sequences has its own number of batches"
             raise ValueError(fail_text(self._where(where), "steps", "None", got, hint))
         size = self._default_batch_size() if batch_size is None else batch_size
-        ordered = where == "fit"
         parts = (x, y, sample_weight, size, shuffle)
-        return RaggedData(self, self._where(where), *parts, ordered=ordered)
+        flags = {"training": where in ("fit", "train_on_batch"), "ordered": where == "fit"}
+        return RaggedData(self, self._where(where), *parts, **flags)
 
     def _check_whole_batches(self, where: str, data: Any) -> None:
         """A stateful model carries one state per sample of a batch: all batches are full."""
@@ -102,8 +112,9 @@ class Training(Compiled):
 
     def _single(self, where: str, x: Any, y: Any = None, sample_weight: Any = None) -> Batch:
         """One batch from the arguments of an `_on_batch` method."""
-        if self._is_list(x):
-            return self._ragged(where, x, y, sample_weight, len(x)).all_rows()
+        batch = self._listed(where, x, y, sample_weight)
+        if batch is not None:
+            return batch
         single = (self._one_input, self._one_output)
         parts = standardized(self._where(where), x, y, sample_weight, single)
         if parts[0] is None:
@@ -139,9 +150,9 @@ class Training(Compiled):
 
         Args:
             x: array (N, ...), list or dict of arrays; or a generator, an iterable or a `Sequence`
-                of batches (x, y) or (x, y, sample_weight). For a model with one input also a list
-                of N sequences (T_i, ...) of different lengths: similar ones share a batch, padding
-                is masked.
+                of batches (x, y) or (x, y, sample_weight). An input may also be a list of N
+                sequences (T_i, ...) of different lengths: similar ones share a batch, and the
+                results are those of the sequences one by one.
             y: targets, as many samples as x; a list of (T_i, ...) for targets per step of a list.
             batch_size: 32 by default, the fixed batch size of a stateful model.
             epochs: number of the last epoch, counted from one.
@@ -249,7 +260,8 @@ class Training(Compiled):
 
         Args:
             x: array (N, ...), a list of sequences (T_i, ...) or a source of batches, as in `fit`.
-                Outputs per step of a list are a list as well, in the same order.
+                Outputs of a list whose shape depends on the length are a list as well, in the same
+                order.
             batch_size: samples that are computed at once.
             verbose: 0 for no progress bar; there is none anyway for less than a second of work.
             steps: number of batches, for sources that do not end.
@@ -301,10 +313,12 @@ class Training(Compiled):
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as numpy arrays."""
-        if self._is_list(x):
-            rows = self._ragged("predict_on_batch", x, None, None, len(x))
-            return rows.cut(self.run_predict_step(rows.all_rows()))
         batch = self._single("predict_on_batch", x)
+        if batch.rows is not None:
+            collected = Collected()
+            for piece in pieces_of(batch):
+                collected.add(self.run_predict_step(piece), piece)
+            return collected.result()
         return map_structure(lambda leaf: leaf.numpy().copy(), self.run_predict_step(batch))
 
 
