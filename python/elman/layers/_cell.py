@@ -131,11 +131,16 @@ class BuiltinCell(Layer):
 
     def _adapted(self, where: str, values: list[Any]) -> list[Any]:
         """Weights that come from the CuDNN layer of this kind, or from the plain one to it."""
-        kind = self._kernel_kind()
-        same = self.bias is None or tuple(values[2].shape) == tuple(self.bias.shape)
-        if same or kind not in _layouts.GATES:
+        kind, own = self._kernel_kind(), self.weights
+        fits = [tuple(v.shape) == tuple(w.shape) for v, w in zip(values, own, strict=True)]
+        if fits != [True, True, False] or kind not in _layouts.GATES:
             return values
-        return _layouts.convert(where, values, (kind, self._stored), self.units)
+        of = self.bias.path
+        return _layouts.convert(where, values, (kind, self._stored), self.units, of)
+
+    def _layer_file_name(self) -> str | None:
+        """What a file of weights calls an RNN of this cell; None if it is the user's own."""
+        return None if self._own_call else self._file_name().removesuffix("_cell")
 
     def _state_shapes(self) -> list[tuple[int, ...]]:
         """The shape of each state, without the batch axis."""

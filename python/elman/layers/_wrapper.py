@@ -53,14 +53,6 @@ class Wrapper(Layer):
         """Inputs as the layer inside takes them."""
         return self._inner()[0]._cast(x)
 
-    def _adapted(self, where: str, values: list[Any]) -> list[Any]:
-        """Arrays in other layouts of the same weights, as each layer inside takes them."""
-        adapted: list[Any] = []
-        for layer in self._inner():
-            count = len(adapted)
-            adapted += layer._adapted(where, values[count : count + len(layer.weights)])
-        return adapted
-
     @classmethod
     def from_config(
         cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None

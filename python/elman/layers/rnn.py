@@ -289,9 +289,11 @@ class RNN(TakesStates, CarriedStates):
 
         return streaming.of_layer(self, batch_size)
 
-    def _adapted(self, where: str, values: list[Any]) -> list[Any]:
-        adapted = getattr(self.cell, "_adapted", None)
-        return values if adapted is None else adapted(where, values)
+    def _file_name(self) -> str:
+        """RNN(LSTMCell(3)) has the weights of LSTM(3), and that name."""
+        of_cell = getattr(self.cell, "_layer_file_name", None)
+        own = super()._file_name()
+        return own if of_cell is None or type(self) is not RNN else of_cell() or own
 
     # -- configuration --------------------------------------------------------------------------
 
