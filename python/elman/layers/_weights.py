@@ -81,10 +81,13 @@ class WeightHolder:
         """
         if name is not None and not isinstance(name, str):
             name, shape = (shape if isinstance(shape, str) else None), name
-        sizes = as_shape(() if shape is None else shape)
         own = self.__dict__.setdefault("_own_weights", [])
         name = name or f"weight_{len(own)}"
         where = f"{type(self).__name__}.add_weight"
+        try:
+            sizes = as_shape(() if shape is None else shape)
+        except TypeError as error:
+            raise TypeError(f"[{where}] {name}: {error}") from None
         if any(size is None or size < 0 for size in sizes):
             raise ValueError(fail_text(where, name, "a shape of known sizes", sizes))
         kind = str(dtype or self.__dict__.get("dtype") or _settings.floatx())

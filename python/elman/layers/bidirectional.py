@@ -7,7 +7,8 @@ import copy
 from typing import Any
 
 from elman._backend import core
-from elman._errors import fail_text
+from elman._errors import fail_text, is_one_of
+from elman.layers import _checks
 from elman.layers._call_states import TakesStates
 from elman.layers._loop import flatten
 from elman.layers._options import Option, declared, named
@@ -18,7 +19,7 @@ _FLAGS = ("return_sequences", "return_state", "stateful")
 
 
 def _merge_mode(where: str, name: str, value: Any) -> str | None:
-    if value in ("concat", "sum", "mul", "ave", None):
+    if is_one_of(value, ("concat", "sum", "mul", "ave", None)):
         return value
     expected = "'concat', 'sum', 'mul', 'ave' or None"
     raise ValueError(fail_text(where, name, expected, repr(value)))
@@ -71,7 +72,9 @@ class Bidirectional(Wrapper, TakesStates):
     @classmethod
     def _collect_options(cls) -> dict[str, Option]:
         # Not an attribute like the others: `weights` is what every layer has.
-        weights = named("weights", Option(None, doc="arrays that the weights start from"))
+        weights = named(
+            "weights", Option(None, _checks.arrays, doc="arrays that the weights start from")
+        )
         found = declared(cls)
         first = {name: found[name] for name in ("layer", "merge_mode")}
         return {**first, "weights": weights, **found}
@@ -133,7 +136,8 @@ class Bidirectional(Wrapper, TakesStates):
         """Build both layers."""
         for layer in self._inner():
             if not layer.built:
-                layer.build(input_shape)
+                with self._naming():
+                    layer.build(input_shape)
 
     def _check_input(self, x: Any) -> None:
         self.forward_layer._check_input(x)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from elman._backend import core
-from elman._tensors import Tensor
+from elman._tensors import Tensor, as_shape
 from elman.layers import _checks
 from elman.layers._call_states import TakesStates
 from elman.layers._loop import LOOPS, step_lengths, step_mask
@@ -253,8 +253,14 @@ class RNN(TakesStates, CarriedStates):
 
         mask, reset_mask and lengths as in a call; or True where there is one of them.
         """
-        shape = tuple(x.shape) if hasattr(x, "shape") else tuple(x)
+        try:
+            shape: Any = as_shape(getattr(x, "shape", x))
+        except TypeError:
+            shape = self._fail("x", "an array or a shape", repr(x), "", "explain")
         self._check_rank(shape, "explain")
+        if None in shape:
+            hint = "give an array or a shape such as (32, 100, 8)"
+            self._fail("x", "known sizes", shape, hint, "explain")
         given = [part for part in (mask, reset_mask, lengths) if part is not None]
         form: dict[str, Any] = {"return_sequences": self.return_sequences}
         form["scheduled"] = bool(given)
