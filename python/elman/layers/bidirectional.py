@@ -242,7 +242,8 @@ class Bidirectional(Wrapper, TakesStates):
 
         Raises:
             AttributeError: the layer is not stateful.
-            ValueError: the batch size is not known yet, or states do not fit.
+            TypeError, ValueError: the batch size is not known yet, or states do not fit; then
+                neither direction is changed.
         """
         if not self.stateful:
             super().reset_states()
@@ -250,8 +251,9 @@ class Bidirectional(Wrapper, TakesStates):
         before = self.forward_layer.__dict__.copy()
         for layer, half in zip(self._inner(), halves, strict=True):
             try:
-                layer.reset_states(half)
-            except ValueError:
+                with self._naming():
+                    layer.reset_states(half)
+            except (TypeError, ValueError):
                 self.forward_layer.__dict__.update(before)  # both, or neither
                 raise
 
