@@ -75,6 +75,37 @@ def test_parameters():
     np.testing.assert_allclose(np.asarray(columns).sum(0), 1)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.25, -0.5])
+@pytest.mark.parametrize("max_value", [None, 1.75])
+@pytest.mark.parametrize("threshold", [0.0, 0.5, -0.5])
+def test_relu_with_all_its_arguments(alpha, max_value, threshold):
+    """By Keras' own three cases, and the slope of each."""
+    x = np.array([-2.0, -0.75, -0.25, 0.25, 0.75, 1.5, 3.0])
+    expected, slopes = [], []
+    for value in x:
+        if max_value is not None and value >= max_value:
+            expected.append(max_value), slopes.append(0.0)
+        elif value >= threshold:
+            expected.append(value), slopes.append(1.0)
+        else:
+            expected.append(alpha * (value - threshold)), slopes.append(alpha)
+    source = elman.Variable(x)
+    with elman.GradientTape() as tape:
+        y = activations.relu(source, alpha, max_value, threshold)
+        loss = K.sum(y * np.arange(1.0, 8.0))
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(tape.gradient(loss, source), slopes * np.arange(1.0, 8.0))
+    named = K.relu(x, negative_slope=alpha, max_value=max_value, threshold=threshold)
+    np.testing.assert_array_equal(named, expected)
+    np.testing.assert_array_equal(K.relu(x, alpha=alpha, threshold=threshold).numpy()[:2], y[:2])
+
+
+def test_relu_starts_at_its_threshold():
+    close(activations.relu([0.5, 0.4999], threshold=0.5), [0.5, 0])
+    with pytest.raises(ValueError, match=r"\[activations.relu\] alpha: expected one name"):
+        activations.relu([1.0], alpha=0.5, negative_slope=0.25)
+
+
 @pytest.mark.parametrize("name", [name for name in VALUES if name not in ("relu", "relu6")])
 def test_gradients(name):
     function = activations.get(name)

@@ -175,6 +175,13 @@ def test_stateful():
             layer.reset_states(bad)
         for a, b in zip(layer.states, carried, strict=True):
             np.testing.assert_array_equal(a, b)
+    place = r"^\[Bidirectional\(GRU\).reset_states\] states"
+    for bad, kind in ((np.zeros((3, 4)), ValueError), (np.array([["a"] * 4] * 2), TypeError)):
+        with pytest.raises(kind, match=place):  # the forward half, which fits, is taken back
+            layer.reset_states([carried[0] + 1, bad])
+        for a, b in zip(layer.states, carried, strict=True):
+            np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(layer(X), second)
     with pytest.raises(AttributeError, match=r"\[Bidirectional.reset_states\] the layer is not st"):
         plain.reset_states()
     model = elman.Sequential([Bidirectional(LSTM(2, stateful=True, batch_input_shape=(2, 5, 3)))])

@@ -112,15 +112,23 @@ def test_explain_names_the_layer():
     layer = layers.LSTM(3, name="reader")
     with pytest.raises(ValueError, match=r"\[LSTM.explain\] x: .*got \(-1, 5, 4\).*'reader'"):
         layer.explain((-1, 5, 4))
+    text = r"\[LSTM.explain\] x: expected known sizes, got \(None, 5, 4\); give an array .*'reader'"
+    for unknown in (elman.Input((5, 4)), (None, 5, 4)):
+        with pytest.raises(ValueError, match=text):
+            layer.explain(unknown)
+    for bad in (None, "abc", (2, 5.5, 4)):
+        with pytest.raises(ValueError, match=r"\[LSTM.explain\] x: expected an array or a shape"):
+            layer.explain(bad)
+    assert "(2, 5, 4) float32" in layer.explain((2, np.int64(5), 4))
 
 
 @pytest.mark.parametrize(
     ("units", "error"), [(2**62, ValueError), (2**50, MemoryError)], ids=["2**62", "2**50"]
 )
 def test_units_that_no_memory_holds(units, error):
-    text = rf"\[LSTMCell.add_weight\] kernel: .*units={units}, layer 'lstm_cell'"
+    text = rf"\[LSTM.add_weight\] kernel: .*units={units}, layer 'wide_lstm'"
     with pytest.raises(error, match=text):
-        layers.LSTM(units)(X)
+        layers.LSTM(units, name="wide_lstm")(X)
     with pytest.raises(error, match=rf"\[Dense.add_weight\] kernel: .*units={units}, layer 'wide'"):
         layers.Dense(units, name="wide")(X)
     with pytest.raises(ValueError, match=r"\[Embedding.add_weight\] embeddings: .*'table'"):

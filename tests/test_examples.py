@@ -46,6 +46,20 @@ def test_digits_are_split_by_class():
     assert sum(row.tobytes() in rows for row in data.test_x) == 0, "an image is in both parts"
 
 
+@pytest.mark.skipif(not HAS_MATPLOTLIB, reason="matplotlib is not installed")
+def test_the_bars_of_the_dates_start_at_zero():
+    data = dates.make_data(64, 0)
+    written = ["2000-01-01", *data.answers[1:]]
+    plt = _common.pyplot()
+    figure, axes = plt.subplots()
+    dates._by_form(axes, dates.Result(data, written, np.zeros((64, 10, 1))))
+    wrong = [bar.get_width() for bar in axes.patches]
+    assert (axes.get_xlim()[0], axes.get_legend()) == (0, None)
+    assert [bar.get_x() for bar in axes.patches] == [0] * len(dates.FORMS)
+    assert (len(wrong), sorted(wrong)[-2:]) == (16, [0, 25])
+    plt.close(figure)
+
+
 def test_pixel_noise_is_for_training_only():
     layer, x = digits.PixelNoise(0.5), np.zeros((2, 8, 8), "float32")
     assert not np.asarray(layer(x)).any()

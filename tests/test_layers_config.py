@@ -90,17 +90,76 @@ def test_every_argument_is_in_the_config(layer):
     assert places <= layer.get_config().keys()
 
 
-def test_the_same_numbers():
-    for layer in MADE[:6]:
-        again = type(layer).from_config(through_json(layer.get_config()))
-        layer(X), again(X)
-        again.set_weights(layer.get_weights())
-        if layer.stateful:
-            layer.reset_states(), again.reset_states()
-        first, second = layer(X), again(X)
-        pairs = zip(first, second, strict=True) if layer.return_state else [(first, second)]
-        for a, b in pairs:
+# Inputs of another form than X; the states of cells come second.
+SHAPES = {
+    "Embedding": (2, 5),
+    "RepeatVector": (2, 4),
+    "SpatialDropout2D": (2, 3, 5, 4),
+    "SimpleRNNCell": (2, 4),
+    "GRUCell": (2, 4),
+    "LSTMCell": (2, 4),
+    "StackedRNNCells": (2, 4),
+}
+
+
+def call(layer, **kwargs):
+    """All outputs of the layer on random values of the shape that it takes, as arrays."""
+    name, rng = type(layer).__name__, np.random.default_rng(1)
+    deep = name == "TimeDistributed" and isinstance(layer.layer, layers.TimeDistributed)
+    x = rng.normal(size=(2, 5, 3, 4) if deep else SHAPES.get(name, (2, 5, 4)))
+    if name in ("Embedding", "InputLayer"):
+        x = np.abs(8 * np.tanh(x)).astype(int)
+    states = []
+    if hasattr(layer, "state_size"):
+        states = [[rng.normal(size=(2, *size)) for size in layer._state_shapes()]]
+    output = layer(x, *states, **kwargs)
+    found = output if isinstance(output, (list, tuple)) else [output]
+    return [
+        np.asarray(one) for part in found for one in (part if isinstance(part, list) else [part])
+    ]
+
+
+def remade(config, cls, weights=None):
+    """A layer of that configuration and these weights, or new ones; its draws start anew."""
+    elman.utils.set_random_seed(11)
+    layer = cls.from_config(through_json(config))
+    call(layer)
+    if weights is None:
+        rng = np.random.default_rng(2)
+        weights = [rng.uniform(0.1, 1.0, w.shape) * rng.choice([-1, 1]) for w in layer.weights]
+        weights = [
+            np.abs(w) if v.name.endswith("variance") else w
+            for w, v in zip(weights, layer.weights, strict=True)
+        ]
+    layer.set_weights(weights)
+    if layer.stateful:
+        layer.reset_states()
+    return layer
+
+
+@pytest.mark.parametrize("layer", MADE, ids=lambda layer: type(layer).__name__)
+def test_the_same_numbers(layer):
+    """Configuration and weights are all there is: to the last bit, in training as well."""
+    config, cls = layer.get_config(), type(layer)
+    first = remade(config, cls)
+    again = remade(first.get_config(), cls, first.get_weights())
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for training in (False, True, False):
+        results = []
+        for one in (first, again):
+            elman.utils.set_random_seed(12)  # for draws of layers without a seed of their own
+            results.append(call(one, training=training))
+        assert all(np.isfinite(result).all() for result in results[0])
+        for a, b in zip(*results, strict=True):
+            assert a.dtype == b.dtype
             np.testing.assert_array_equal(a, b)
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = remade(config, cls, [w + 1 for w in first.get_weights()])
+    if first.weights:  # so the numbers do come from the weights
+        pairs = zip(call(first), call(other), strict=True)
+        assert any((a != b).any() for a, b in pairs)
 
 
 def test_a_legacy_config_is_the_same_layer_elsewhere():

@@ -223,8 +223,15 @@ def test_lambda_of_files_of_keras():
 def test_errors_of_lambda():
     with pytest.raises(ValueError, match=r"\[Lambda\] arguments: expected a dict of keyword argum"):
         Lambda(doubled, arguments=[1])
-    with pytest.raises(ValueError, match="output_shape: expected a shape, got 3"):
-        Lambda(doubled, output_shape=3)(elman.Input((2,)))
+    for bad in (3, object(), (2.5,), b"x"):
+        with pytest.raises(ValueError, match=r"\[Lambda\] output_shape: expected a tuple of sizes"):
+            Lambda(doubled, output_shape=bad)
+    with pytest.raises(ValueError, match=r"\[Lambda\] mask: expected a function or an array"):
+        Lambda(doubled, mask=3)
+    with pytest.raises(TypeError, match=r"\[Lambda\] mask: expected a boolean \(N, T\) array"):
+        Lambda(doubled, mask=object())
+    with pytest.raises(ValueError, match=r"\[Lambda\] mask: expected a known function, got 'none'"):
+        Lambda(doubled, mask="none")
 
 
 # --- activations -------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ SIGNATURES = {
 }
 LEGACY = {
     "GRU": gated("hard_sigmoid", 1, layer=True, forget=False, after="reset_after=False"),
-    "GRUCell": gated("hard_sigmoid", 1, layer=False, forget=False, after="reset_after=False"),
+    "GRUCell": gated("hard_sigmoid", 1, layer=False, forget=False, after=""),
     "LSTM": gated("hard_sigmoid", 1, layer=True, forget=True, after=""),
     "LSTMCell": gated("hard_sigmoid", 1, layer=False, forget=True, after=""),
 }
@@ -227,6 +227,13 @@ def test_both_modules_have_the_same_names():
     assert legacy.layers.__all__ == layers.__all__
     own = {n for n in layers.__all__ if getattr(legacy.layers, n) is not getattr(layers, n)}
     assert own == set(LEGACY)
+
+
+def test_the_cell_of_keras_2_2_takes_reset_after_by_name_only():
+    assert by_name(legacy.layers.GRUCell)["reset_after"] is False
+    assert legacy.layers.GRUCell(3, reset_after=True).reset_after
+    layer = legacy.layers.GRU(3)
+    assert (layer.reset_after, layer.cell.reset_after) == (False, False)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)

@@ -20,6 +20,9 @@ def test_the_python_blocks_run_one_after_the_other(python, tmp_path):
     """In a process of their own, where warnings are errors, and in a folder of their own."""
     code = blocks("python")
     assert len(code) >= 4
+    (model,) = (number for number, block in enumerate(code) if "validation_split" in block)
+    promise = "np.mean((probabilities > 0.5)[-200:] == answers[-200:])"
+    code[model] += f"assert {promise} > 0.9, {promise}\n"
     done = python(f"import os; os.chdir({str(tmp_path)!r})\n" + "\n".join(code))
     assert done.returncode == 0, done.stderr
     assert "compiled kernel lstm" in done.stdout

@@ -200,5 +200,6 @@ def test_errors():
         TimeDistributed()
     layer = TimeDistributed(Dense(2))
     layer(np.zeros((2, 3, 5)))
-    with pytest.raises(ValueError, match=r"\[Dense.call\] x: expected \(N, ..., 5\), got \(6, 4\)"):
+    text = r"\[TimeDistributed\(Dense\).call\] x: expected \(N, ..., 5\), got \(6, 4\)"
+    with pytest.raises(ValueError, match=text):
         layer(np.zeros((2, 3, 4)))

@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from elman._errors import fail_text
+from elman._errors import fail_text, is_one_of
 
 FLOATS = ("float32", "float64")
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -22,7 +22,7 @@ DATA_FORMATS = ("channels_last", "channels_first")
 
 def check_floatx(value: object, where: str = "backend.set_floatx", what: str = "value") -> str:
     """A float type that the core computes in, or ValueError."""
-    if value not in FLOATS:
+    if not is_one_of(value, FLOATS):
         raise ValueError(fail_text(where, what, "'float32' or 'float64'", repr(value)))
     return str(value)
 
@@ -31,7 +31,7 @@ def check_data_format(
     value: object, where: str = "backend.set_image_data_format", what: str = "data_format"
 ) -> str:
     """'channels_last' or 'channels_first', or ValueError."""
-    if value not in DATA_FORMATS:
+    if not is_one_of(value, DATA_FORMATS):
         expected = "'channels_last' or 'channels_first'"
         raise ValueError(fail_text(where, what, expected, repr(value)))
     return str(value)

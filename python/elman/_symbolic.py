@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 from elman import _settings
 from elman._errors import fail_text
-from elman._tensors import as_shape
 
 
 class Node:
@@ -103,8 +102,10 @@ class SymbolicTensor:
         return f"<SymbolicTensor {self.name}: shape={self.shape}, dtype={self.dtype}>"
 
     def _no_values(self, *args: Any, **kwargs: Any) -> NoReturn:
+        hint = "pass it to a layer, or give the layer an array instead"
         raise TypeError(
-            f"{self!r} has no values; pass it to a layer, or give the layer an array instead"
+            f"{self!r} has no values; {hint}; a function of tensors such as those of "
+            "elman.backend becomes a layer by elman.layers.Lambda"
         )
 
     __array__ = __bool__ = __float__ = __int__ = __iter__ = __len__ = _no_values
@@ -196,21 +197,25 @@ def Input(  # noqa: N802 - Keras' name
         batch_input_shape: other name of batch_shape.
 
     Raises:
-        ValueError: neither or both of shape and batch_shape.
+        ValueError: neither or both of shape and batch_shape, or one that is no tuple of sizes.
 
     Example:
         >>> import elman
         >>> elman.layers.LSTM(4)(elman.Input((None, 8))).shape
         (None, 4)
     """
+    from elman.layers import _checks
     from elman.layers.input_layer import InputLayer
 
+    shape = _checks.shape("Input", "shape", shape)
     whole = batch_shape if batch_shape is not None else batch_input_shape
+    whole = _checks.shape("Input", "batch_shape", whole)
     if (shape is None) == (whole is None):
         got = "neither" if shape is None else "both"
         raise ValueError(fail_text("Input", "shape", "either shape or batch_shape", got))
     if whole is None:
-        whole = (batch_size, *as_shape(shape))
+        assert shape is not None
+        whole = (_checks.optional_int("Input", "batch_size", batch_size), *shape)
     layer = InputLayer(batch_input_shape=whole, dtype=dtype, name=name)
     return layer.output
 

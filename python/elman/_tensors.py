@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -77,10 +78,20 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 
 def as_shape(shape: Any) -> tuple[int | None, ...]:
-    """A shape as a tuple of int or None; takes tuples, lists and TensorShape-like objects."""
+    """A shape as a tuple of int or None; takes tuples, lists and TensorShape-like objects.
+
+    Raises:
+        TypeError: something else, or sizes that are no integers.
+    """
+    given = shape
     if hasattr(shape, "as_list"):
         shape = shape.as_list()
-    return tuple(None if size is None else int(size) for size in shape)
+    try:
+        if isinstance(shape, (str, bytes)):  # the bytes of a text are integers
+            raise TypeError
+        return tuple(None if size is None else operator.index(size) for size in shape)
+    except TypeError:
+        raise TypeError(f"expected a tuple of sizes such as (10, 8), got {given!r}") from None
 
 
 def as_mask(mask: Any, where: str, what: str = "mask") -> Any:

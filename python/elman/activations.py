@@ -28,14 +28,31 @@ def linear(x: Any) -> Any:
     return x
 
 
-def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None) -> Any:
-    """y = max(x, 0); `negative_slope` x below zero, at most `max_value`."""
+def relu(
+    x: Any,
+    alpha: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+    *,
+    negative_slope: float | None = None,
+) -> Any:
+    """y = x from `threshold` on, `alpha` (x - threshold) below, at most `max_value`.
+
+    `negative_slope` is Keras 3's name of alpha.
+    """
+    if negative_slope is not None:
+        if alpha:
+            got = f"alpha={alpha} and negative_slope={negative_slope}"
+            raise ValueError(fail_text("activations.relu", "alpha", "one name of the slope", got))
+        alpha = negative_slope
     x = as_float(x)
-    y = core.activation(x, "relu")
-    if negative_slope:
-        y = core.subtract(
-            y, core.multiply(core.activation(core.negative(x), "relu"), negative_slope)
-        )
+    if threshold:
+        below = core.multiply(core.subtract(x, threshold), alpha) if alpha else 0.0
+        y = core.where(core.greater_equal(x, threshold), x, below)
+    else:
+        y = core.activation(x, "relu")
+        if alpha:
+            y = core.subtract(y, core.multiply(core.activation(core.negative(x), "relu"), alpha))
     return y if max_value is None else core.minimum(y, max_value)
 
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from elman._errors import fail_text
+from elman._errors import list_text
 from elman._symbolic import is_symbolic
 from elman._tensors import Tensor, is_array, with_mask
 from elman.layers._loop import flatten, lengths_mask
@@ -77,9 +78,11 @@ class TakesStates(Layer):
         """ValueError for a list of sequences [T, F], which are not an input and its states."""
         shapes = [tuple(getattr(part, "shape", ())) for part in parts]
         if len(shapes) > 1 and all(len(shape) == 2 for shape in shapes):
-            where, got = f"{type(self).__name__}.call", f"a list of {shapes[0]}, {shapes[1]}, ..."
-            hint = "pad them to one array and give lengths=; fit and predict of a model take lists"
-            raise ValueError(fail_text(where, "x", "(N, T, F)", got, hint))
+            self._fail_rows(shapes)
+
+    def _fail_rows(self, shapes: Sequence[Any]) -> Any:
+        hint = "pad them to one array and give lengths=; fit and predict of a model take lists"
+        self._fail("x", "(N, T, F)", list_text(shapes), hint)
 
     def _check_symbolic(self, x: Any, kwargs: Any) -> None:
         """ValueError for symbolic states, masks or lengths that cannot go with x."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from elman import _random
 from elman._backend import core
-from elman.activations import kernel_name
+from elman.activations import kernel_name, log_softmax, softmax
 from elman.layers import _layouts
 from elman.layers._loop import Loop, checked_states, step_loop
 from elman.layers._run import zero_states
@@ -21,7 +21,8 @@ class BuiltinCell(Layer):
     """A cell with a compiled kernel, `kind`, of `gates` gates packed along the last axis.
 
     Over a sequence the kernel runs, with masks and dropout as its operands. An activation that
-    only Python knows, or that is not elementwise, makes the cell run `step` per time step instead.
+    only Python knows, or that needs all units of a row (softmax, log_softmax), makes the cell run
+    `step` per time step instead.
     """
 
     kind: ClassVar[str]
@@ -87,6 +88,7 @@ class BuiltinCell(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make kernel [F, G*H], recurrent_kernel [H, G*H] and bias."""
+        self._check_rank(input_shape)
         features = input_shape[-1]
         if features is None:
             self._fail("x", "(N, F) with a known F", input_shape, "give the input a shape")
@@ -130,11 +132,16 @@ class BuiltinCell(Layer):
 
     def _adapted(self, where: str, values: list[Any]) -> list[Any]:
         """Weights that come from the CuDNN layer of this kind, or from the plain one to it."""
-        kind = self._kernel_kind()
-        same = self.bias is None or tuple(values[2].shape) == tuple(self.bias.shape)
-        if same or kind not in _layouts.GATES:
+        kind, own = self._kernel_kind(), self.weights
+        fits = [tuple(v.shape) == tuple(w.shape) for v, w in zip(values, own, strict=True)]
+        if fits != [True, True, False] or kind not in _layouts.GATES:
             return values
-        return _layouts.convert(where, values, (kind, self._stored), self.units)
+        of = self.bias.path
+        return _layouts.convert(where, values, (kind, self._stored), self.units, of)
+
+    def _layer_file_name(self) -> str | None:
+        """What a file of weights calls an RNN of this cell; None if it is the user's own."""
+        return None if self._own_call else self._file_name().removesuffix("_cell")
 
     def _state_shapes(self) -> list[tuple[int, ...]]:
         """The shape of each state, without the batch axis."""
@@ -289,12 +296,15 @@ class BuiltinCell(Layer):
 
     def _check_input(self, x: Any) -> None:
         shape = x.shape
-        if len(shape) != 2:
-            hint = "a cell takes one time step; put it into RNN(cell) for sequences"
-            self._fail("x", "(N, F)", shape, hint)
+        self._check_rank(shape)
         if self._features is not None and shape[-1] != self._features:
             hint = "the last axis is the feature axis"
             self._fail("x", f"(N, {self._features})", shape, hint)
+
+    def _check_rank(self, shape: Any) -> None:
+        if len(shape) != 2:
+            hint = "a cell takes one time step; put it into RNN(cell) for sequences"
+            self._fail("x", "(N, F)", shape, hint)
 
     def _describe(self, x_shape: tuple[int, ...], training: bool, **form: Any) -> str | None:
         if self._own_call:
@@ -308,6 +318,14 @@ class BuiltinCell(Layer):
                 x_shape, training, self.dtype, masks_per_gate=drops and per_gate, **form
             )
             return f"{text}; dropout in the kernel, {count}" if drops else text
-        slow = [f for f in self._activations() if kernel_name(f) is None]
-        names = ", ".join(getattr(f, "__name__", type(f).__name__) for f in slow)
-        return f"step by step: {x_shape[1]} steps of operations, because of activation {names}"
+        slow = [_why_by_steps(f) for f in self._activations() if kernel_name(f) is None]
+        reasons = " and ".join(dict.fromkeys(slow))
+        return f"step by step: {x_shape[1]} steps of operations, because of activation {reasons}"
+
+
+def _why_by_steps(activation: Any) -> str:
+    """The name of an activation that the kernel does not have, and the reason."""
+    name = getattr(activation, "__name__", type(activation).__name__)
+    if activation is softmax or activation is log_softmax:
+        return f"{name}: it needs all units of a row, the kernel's activations act unit by unit"
+    return f"{name}: it is Python code"

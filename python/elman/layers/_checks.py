@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import numbers
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from elman import _settings, activations, constraints, initializers, regularizers
-from elman._errors import fail_text
+from elman._errors import fail_text, is_one_of
 from elman._tensors import as_shape
 from elman.layers._options import REQUIRED, Option
 
@@ -70,9 +70,18 @@ def clipped_rate(where: str, name: str, value: Any) -> float:
 
 def implementation(where: str, name: str, value: Any) -> int:
     """0, 1 or 2; 0 reads back as 1."""
-    if isinstance(value, bool) or value not in (0, 1, 2):
+    if isinstance(value, bool) or not is_one_of(value, (0, 1, 2)):
         raise ValueError(fail_text(where, name, "0, 1 or 2", repr(value)))
     return max(1, int(value))
+
+
+def arrays(where: str, name: str, value: Any) -> Any:
+    """A list of arrays, or None; what is in it is checked when there are weights to set."""
+    if value is None or isinstance(value, (list, tuple, np.ndarray)):
+        return value
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise ValueError(fail_text(where, name, "a list of arrays", repr(value)))
+    return list(value)
 
 
 def layer_name(where: str, name: str, value: Any) -> str | None:
@@ -87,8 +96,8 @@ def any_dtype(where: str, name: str, value: Any) -> str | None:
     if isinstance(value, dict):  # {"class_name": "DTypePolicy", "config": {"name": "float32"}}
         value = value.get("config", {}).get("name")
     text = getattr(value, "name", None) or getattr(value, "__name__", None) or value
-    text = "bool" if text in ("bool_", bool) else text
-    if value is None or text in ("float32", "float64", "int32", "int64", "bool"):
+    text = "bool" if is_one_of(text, ("bool_",)) else text
+    if value is None or is_one_of(text, ("float32", "float64", "int32", "int64", "bool")):
         return None if value is None else str(text)
     raise ValueError(fail_text(where, name, "'float32' or 'float64'", repr(value)))
 
@@ -107,7 +116,7 @@ def shape(where: str, name: str, value: Any) -> tuple[int | None, ...] | None:
         sizes = as_shape(value)
     except (TypeError, ValueError):
         sizes = (-1,)
-    if isinstance(value, str) or any(size is not None and size < 0 for size in sizes):
+    if any(size is not None and size < 0 for size in sizes):
         raise ValueError(fail_text(where, name, "a tuple of sizes such as (10, 8)", repr(value)))
     return sizes
 

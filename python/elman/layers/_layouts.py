@@ -84,8 +84,12 @@ def to_stored(weights: Sequence[Any], kind: str) -> list[Any]:
     ]  # fmt: skip
 
 
-def kind_of_bias(where: str, shape: Sequence[int], units: int, gates: int) -> tuple[str, bool]:
+def kind_of_bias(
+    where: str, shape: Sequence[int], units: int, gates: int, of: str = ""
+) -> tuple[str, bool]:
     """(kind of cell, whether it is a CuDNN layer) that a bias of that shape belongs to.
+
+    `of` is what an error calls the bias.
 
     Raises:
         ValueError: invalid bias shape.
@@ -99,25 +103,25 @@ def kind_of_bias(where: str, shape: Sequence[int], units: int, gates: int) -> tu
     if shape == (2 * width,):
         return other, True
     known = f"({width},), {(2, width)}" if gates == 3 else f"({width},)"
-    raise ValueError(
-        f"[{where}] invalid bias shape: expected {known} or ({2 * width},), got {shape}"
-    )
+    text = f"[{where}] invalid bias shape: expected {known} or ({2 * width},), got {shape}"
+    raise ValueError(f"{text} ({of})" if of else text)
 
 
-def convert(where: str, weights: Sequence[Any], target: tuple[str, bool], units: int) -> list[Any]:
+def convert(
+    where: str, weights: Sequence[Any], target: tuple[str, bool], units: int, of: str = ""
+) -> list[Any]:
     """kernel, recurrent_kernel and bias in the layout of the target, a pair as of `kind_of_bias`.
 
-    The source is recognised by the shape of its bias.
+    The source is recognised by the shape of its bias; `of` is what an error calls the weights.
 
     Raises:
         ValueError: invalid bias shape, or layers that compute other functions.
     """
-    source = kind_of_bias(where, weights[2].shape, units, GATES[target[0]])
+    source = kind_of_bias(where, weights[2].shape, units, GATES[target[0]], of)
     if source == target:
         return list(weights)
     if source[0] != target[0]:
-        raise ValueError(
-            f"[{where}] weights: expected those of {_NAMES[target]}, got those of "
-            f"{_NAMES[source]}, which computes another function"
-        )
+        text = f"[{where}] weights: expected those of {_NAMES[target]}, got those of "
+        text += f"{_NAMES[source]}, which computes another function"
+        raise ValueError(f"{text} ({of})" if of else text)
     return to_stored(weights, target[0]) if target[1] else to_plain(weights, target[0])

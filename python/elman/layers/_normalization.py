@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from elman._backend import core
@@ -14,7 +13,7 @@ from elman.layers._elementwise import Elementwise
 
 def axes(where: str, name: str, value: Any) -> int | tuple[int, ...]:
     """One axis, or several different ones as a tuple."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, (list, tuple)):
         return _checks.integer(where, name, value)
     several = tuple(_checks.integer(where, name, axis) for axis in value)
     if not several or len(set(several)) < len(several):

@@ -7,6 +7,7 @@ import inspect
 from typing import Any, ClassVar
 
 from elman._backend import core
+from elman._errors import renamed
 from elman._names import snake_case
 from elman.layers import _checks
 from elman.layers._cell import BuiltinCell
@@ -129,8 +130,15 @@ class Recurrent(RNN):
         cell_class = self._cell_class
         of_cell = {name: values.pop(name) for name in cell_class._options}
         name = snake_case(cell_class.__name__)
-        cell = cell_class(**of_cell, name=name, dtype=base["dtype"])
+        with renamed(cell_class.__name__, type(self).__name__):
+            cell = cell_class(**of_cell, name=name, dtype=base["dtype"])
         super()._start({"cell": cell, **values}, base)
+
+    def build(self, input_shape: Any) -> None:
+        """Build the cell for one step, (N, F); its errors are the layer's."""
+        names = self.cell.name, self.name
+        with renamed(self._cell_class.__name__, type(self).__name__, names):
+            super().build(input_shape)
 
 
 _show_signature(Recurrent.__init__)

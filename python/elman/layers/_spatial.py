@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from elman._backend import core
-from elman._errors import fail_text
+from elman._errors import fail_text, is_one_of
 from elman.layers import _checks
 from elman.layers._options import REQUIRED, Option
 from elman.layers.layer import Layer
@@ -48,7 +48,7 @@ def padding(*known: str) -> Option:
 
     def check(where: str, name: str, value: Any) -> str:
         lowered = value.lower() if isinstance(value, str) else value
-        if lowered not in known:
+        if not is_one_of(lowered, known):
             expected = " or ".join(map(repr, known))
             raise ValueError(fail_text(where, name, expected, repr(value)))
         return lowered

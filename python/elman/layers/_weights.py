@@ -11,6 +11,7 @@ import numpy as np
 
 from elman import _context, _settings, constraints, initializers, regularizers
 from elman._errors import fail_text
+from elman._names import snake_case
 from elman._signatures import parameters_of
 from elman._tensors import Variable, as_shape, as_tensor, named_tensor
 
@@ -80,10 +81,13 @@ class WeightHolder:
         """
         if name is not None and not isinstance(name, str):
             name, shape = (shape if isinstance(shape, str) else None), name
-        sizes = as_shape(() if shape is None else shape)
         own = self.__dict__.setdefault("_own_weights", [])
         name = name or f"weight_{len(own)}"
         where = f"{type(self).__name__}.add_weight"
+        try:
+            sizes = as_shape(() if shape is None else shape)
+        except TypeError as error:
+            raise TypeError(f"[{where}] {name}: {error}") from None
         if any(size is None or size < 0 for size in sizes):
             raise ValueError(fail_text(where, name, "a shape of known sizes", sizes))
         kind = str(dtype or self.__dict__.get("dtype") or _settings.floatx())
@@ -209,7 +213,18 @@ class WeightHolder:
 
     def _adapted(self, where: str, values: list[Any]) -> list[Any]:
         """Tensors for `weights`, converted when they are the same weights in another layout."""
-        return values
+        weights = self.weights
+        found = {id(weight): value for weight, value in zip(weights, values, strict=True)}
+        for part in self._sublayers():
+            own = [weight for weight in part.weights if id(weight) in found]
+            if own and len(own) == len(part.weights):
+                new = part._adapted(where, [found[id(weight)] for weight in own])
+                found.update((id(weight), value) for weight, value in zip(own, new, strict=True))
+        return [found[id(weight)] for weight in weights]
+
+    def _file_name(self) -> str:
+        """What a file of weights calls a layer of this kind."""
+        return snake_case(type(self).__name__)
 
     def count_params(self) -> int:
         """Number of scalars in all weights.

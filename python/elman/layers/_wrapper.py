@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from elman._errors import fail_text
+from elman._errors import fail_text, renamed
 from elman.layers._serialize import deserialize
 from elman.layers.layer import Layer
 
@@ -49,17 +49,18 @@ class Wrapper(Layer):
             for part in [layer, *_parts_of(layer)]:
                 part.dtype = self.dtype
 
+    def _naming(self) -> renamed:
+        """A block whose errors of the layer inside name both: [Bidirectional(LSTM).call]."""
+        own, inner = type(self).__name__, type(self._inner()[0]).__name__
+        return renamed(inner, "{}" if inner == own else f"{own}({{}})")
+
+    def _call_checked(self, inputs: Any, args: Any, kwargs: Any, mask: Any, training: Any) -> Any:
+        with self._naming():
+            return super()._call_checked(inputs, args, kwargs, mask, training)
+
     def _cast(self, x: Any) -> Any:
         """Inputs as the layer inside takes them."""
         return self._inner()[0]._cast(x)
-
-    def _adapted(self, where: str, values: list[Any]) -> list[Any]:
-        """Arrays in other layouts of the same weights, as each layer inside takes them."""
-        adapted: list[Any] = []
-        for layer in self._inner():
-            count = len(adapted)
-            adapted += layer._adapted(where, values[count : count + len(layer.weights)])
-        return adapted
 
     @classmethod
     def from_config(

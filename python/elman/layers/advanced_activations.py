@@ -68,11 +68,7 @@ class ReLU(Elementwise):
 
     def call(self, inputs: Any) -> Any:
         """The function of the input."""
-        if not self.threshold:
-            return activations.relu(inputs, self.negative_slope, self.max_value)
-        below = core.multiply(core.subtract(inputs, self.threshold), self.negative_slope)
-        y = core.where(core.greater_equal(inputs, self.threshold), inputs, below)
-        return y if self.max_value is None else core.minimum(y, self.max_value)
+        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
 class LeakyReLU(Elementwise):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from elman._backend import core
@@ -39,10 +40,11 @@ class BatchNormalization(Normalization):
     [size of axis], the latter two not trainable.
 
     Errors: ValueError for an axis that x does not have or whose size is not known, for other sizes
-    than the layer was built for, or for a mask with an axis that is not the last.
+    than the layer was built for, or for a mask of another shape than the first axes of x.
 
     Source: Ioffe, Szegedy 2015; Keras `BatchNormalization` (the variance is divided by the number
-    of values, not by one less). One kernel, forwards and backwards.
+    of values, not by one less). One kernel, forwards and backwards; a mask together with an axis
+    that is not the last is made of operations.
 
     Example:
         >>> import elman, numpy as np
@@ -87,29 +89,51 @@ class BatchNormalization(Normalization):
         """The normalized input."""
         x, gamma, beta = self._to_last(inputs), self.gamma, self.beta
         if training and self.trainable:
-            rows = None if mask is None else self._row_mask(mask, inputs)
-            y, mean, variance, used = core.batch_norm(x, gamma, beta, rows, self.epsilon)
-            if used:
-                self._follow(self.moving_mean, mean)
-                self._follow(self.moving_variance, variance)
+            if mask is None or self._order() is None:
+                rows = None if mask is None else self._spread(mask, inputs, inputs.ndim - 1)
+                y, mean, variance, used = core.batch_norm(x, gamma, beta, rows, self.epsilon)
+            else:  # a row of the kernel, all features at once, is only used in part
+                used = self._to_last(self._spread(mask, inputs, inputs.ndim))
+                y, mean, variance, used = _normalized(x, gamma, beta, used, self.epsilon)
+            if used is not False:
+                self._follow(self.moving_mean, mean, used)
+                self._follow(self.moving_variance, variance, used)
         else:
             moving = self.moving_mean, self.moving_variance
             y = core.batch_norm_inference(x, gamma, beta, *moving, self.epsilon)
         return self._from_last(y, inputs)
 
-    def _follow(self, moving: Any, value: Any) -> None:
+    def _follow(self, moving: Any, value: Any, used: Any) -> None:
+        """Move towards the value of the batch; `used` tells which features have one."""
         kept = core.multiply(moving.value(), self.momentum)
-        moving.assign(core.add(kept, core.multiply(value, 1.0 - self.momentum)))
+        new = core.add(kept, core.multiply(value, 1.0 - self.momentum))
+        moving.assign(new if used is True else core.where(used, new, moving.value()))
 
-    def _row_mask(self, mask: Any, x: Any) -> Any:
-        """The mask [N, T] or [N, T, ...] as one value per row of features."""
+    def _spread(self, mask: Any, x: Any, rank: int) -> Any:
+        """The mask [N, T] or [N, T, ...] over the first `rank` axes of x."""
         shape, given = tuple(x.shape), tuple(mask.shape)
-        if self._order() is not None:
-            got = f"axis={self.axis}"
-            raise ValueError(
-                fail_text(f"{type(self).__name__}.call", "mask", "features on the last axis", got)
-            )
         if len(given) >= len(shape) or given != shape[: len(given)]:
             self._fail("mask", f"the first axes of {shape}", given, "one value per step")
-        mask = core.reshape(mask, given + (1,) * (len(shape) - 1 - len(given)))
-        return core.broadcast_to(mask, shape[:-1])
+        mask = core.reshape(mask, given + (1,) * (rank - len(given)))
+        return core.broadcast_to(mask, shape[:rank])
+
+
+def _normalized(x: Any, gamma: Any, beta: Any, used: Any, epsilon: float) -> tuple[Any, ...]:
+    """`core.batch_norm` with a mask of every value: used and x are [..., C].
+
+    Returns the output, mean and variance [C], and which features have a value at all.
+    """
+    axes = tuple(range(x.ndim - 1))
+    # NaN in padding would reach the gradient of gamma, where the kernel leaves such rows out.
+    x = core.where(core.logical_or(used, core.less(core.abs(x), math.inf)), x, 0.0)
+    weights = core.cast(used, x.dtype)
+    # A feature without values has mean and variance 0.
+    count = core.maximum(core.sum(weights, axes), 1.0)
+    mean = core.divide(core.sum(core.where(used, x, 0.0), axes), count)
+    away = core.subtract(x, mean)
+    squares = core.multiply(*[core.where(used, away, 0.0)] * 2)
+    variance = core.divide(core.sum(squares, axes), count)
+    y = core.multiply(away, core.rsqrt(core.add(variance, epsilon)))
+    y = y if gamma is None else core.multiply(y, gamma)
+    y = y if beta is None else core.add(y, beta)
+    return y, core.stop_gradient(mean), core.stop_gradient(variance), core.any(used, axes)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from elman._backend import core
-from elman._errors import fail_text
+from elman._errors import fail_text, is_one_of
+from elman.layers import _checks
 from elman.layers._call_states import TakesStates
 from elman.layers._loop import flatten, step_mask
 from elman.layers._options import Option, declared, named
@@ -20,7 +21,7 @@ _FLAGS = ("return_sequences", "return_state", "stateful", "return_state_sequence
 
 
 def _merge_mode(where: str, name: str, value: Any) -> str | None:
-    if value in ("concat", "sum", "mul", "ave", None):
+    if is_one_of(value, ("concat", "sum", "mul", "ave", None)):
         return value
     expected = "'concat', 'sum', 'mul', 'ave' or None"
     raise ValueError(fail_text(where, name, expected, repr(value)))
@@ -83,7 +84,9 @@ class Bidirectional(Wrapper, TakesStates):
     @classmethod
     def _collect_options(cls) -> dict[str, Option]:
         # Not an attribute like the others: `weights` is what every layer has.
-        weights = named("weights", Option(None, doc="arrays that the weights start from"))
+        weights = named(
+            "weights", Option(None, _checks.arrays, doc="arrays that the weights start from")
+        )
         found = declared(cls)
         first = {name: found[name] for name in ("layer", "merge_mode")}
         return {**first, "weights": weights, **found}
@@ -146,7 +149,8 @@ class Bidirectional(Wrapper, TakesStates):
         """Build both layers."""
         for layer in self._inner():
             if not layer.built:
-                layer.build(input_shape)
+                with self._naming():
+                    layer.build(input_shape)
 
     def _check_input(self, x: Any) -> None:
         self.forward_layer._check_input(x)
@@ -287,7 +291,8 @@ class Bidirectional(Wrapper, TakesStates):
 
         Raises:
             AttributeError: the layer is not stateful.
-            ValueError: the batch size is not known yet, or states do not fit.
+            TypeError, ValueError: the batch size is not known yet, or states do not fit; then
+                neither direction is changed.
         """
         if not self.stateful:
             super().reset_states()
@@ -295,8 +300,9 @@ class Bidirectional(Wrapper, TakesStates):
         before = self.forward_layer.__dict__.copy()
         for layer, half in zip(self._inner(), halves, strict=True):
             try:
-                layer.reset_states(half)
-            except ValueError:
+                with self._naming():
+                    layer.reset_states(half)
+            except (TypeError, ValueError):
                 self.forward_layer.__dict__.update(before)  # both, or neither
                 raise
 

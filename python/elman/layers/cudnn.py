@@ -103,6 +103,10 @@ class CuDNN(Recurrent):
     def _start(self, values: dict[str, Any], base: dict[str, Any]) -> None:
         super()._start({**values, **self._absent}, base)
 
+    def _file_name(self) -> str:
+        """The name of the plain layer, whose weights these are in another layout."""
+        return super()._file_name().removeprefix("cu_dnn")
+
     def _may_bind(self) -> bool:
         return False  # the kernel takes converted weights
 

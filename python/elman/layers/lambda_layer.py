@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from elman import _serialization
-from elman._errors import fail_text, shape_text
+from elman._errors import fail_text
 from elman._signatures import accepted
-from elman._tensors import as_mask, as_shape
+from elman._tensors import Tensor, as_mask, as_shape
+from elman.layers import _checks
 from elman.layers._options import REQUIRED, Option, declared, named
 from elman.layers.layer import Layer
 
@@ -33,8 +34,26 @@ def _named_function(where: str, name: str, value: Any) -> Callable[..., Any]:
 
 
 def _optional_function(where: str, name: str, value: Any) -> Any:
-    """A function, the name of one, or anything else as it is."""
-    return _named_function(where, name, value) if isinstance(value, str) else value
+    """A function, the name of one; None for anything else."""
+    named = isinstance(value, (str, Mapping)) or callable(value)
+    return _named_function(where, name, value) if named else None
+
+
+def _shape(where: str, name: str, value: Any) -> Any:
+    """A function of the input's shape, or a shape without the batch axis."""
+    function = _optional_function(where, name, value)
+    return _checks.shape(where, name, value) if function is None else function
+
+
+def _mask(where: str, name: str, value: Any) -> Any:
+    """A function(inputs, mask), or a mask, or None."""
+    function = _optional_function(where, name, value)
+    if function is not None or value is None:
+        return function
+    mask = as_mask(value, where, name)
+    if isinstance(mask, Tensor) and mask.ndim == 0:
+        raise ValueError(fail_text(where, name, "a function or an array (N, T)", repr(value)))
+    return value
 
 
 def _arguments(where: str, name: str, value: Any) -> dict[str, Any]:
@@ -83,16 +102,14 @@ class Lambda(Layer):
     function = Option(
         REQUIRED, _named_function, functools.partial(_name_of, "function"), doc="of x"
     )
-    mask = Option(
-        None, _optional_function, functools.partial(_name_of, "mask"), doc="mask of the output"
-    )
+    mask = Option(None, _mask, functools.partial(_name_of, "mask"), doc="mask of the output")
     arguments = Option(None, _arguments, doc="keyword arguments of the function")
 
     @classmethod
     def _collect_options(cls) -> dict[str, Option]:
         # Not an attribute like the others: output_shape is what every layer has when it is built.
         save, doc = functools.partial(_name_of, "output_shape"), "shape of the output"
-        shape = named("output_shape", Option(None, _optional_function, save, doc=doc))
+        shape = named("output_shape", Option(None, _shape, save, doc=doc))
         found = declared(cls)
         return {"function": found["function"], "output_shape": shape, **found}
 
@@ -120,12 +137,7 @@ class Lambda(Layer):
         if callable(given):
             return as_shape(given(input_shape))
         batch = input_shape[0][0] if isinstance(input_shape, list) else input_shape[0]
-        try:
-            return (batch, *as_shape(given))
-        except TypeError:
-            where = f"{type(self).__name__}.compute_output_shape"
-            got = shape_text(given) if isinstance(given, (list, tuple)) else repr(given)
-            raise ValueError(fail_text(where, "output_shape", "a shape", got)) from None
+        return (batch, *given)
 
     def _option_value(self, name: str) -> Any:
         return self._given_shape if name == "output_shape" else super()._option_value(name)

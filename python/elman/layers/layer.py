@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from elman import _context, _names, _serialization, _settings
 from elman._backend import core
-from elman._errors import fail_text, shape_text
+from elman._errors import fail_text, list_text, shape_text
 from elman._keywords import check_keywords
 from elman._signatures import parameters_of, takes_any_keyword
-from elman._symbolic import SymbolicTensor, is_symbolic, record_call
-from elman._tensors import Tensor, as_mask, as_shape, as_tensor, is_array, mask_of, with_mask
+from elman._symbolic import is_symbolic, record_call
+from elman._tensors import Tensor, as_mask, as_tensor, is_array, mask_of, with_mask
 from elman.layers import _checks, _options
+from elman.layers._building import build_wrapper, open_batch, shapes_of
 from elman.layers._infer import infer_output_shape
 from elman.layers._options import Option, named
 from elman.layers._weights import WeightHolder
@@ -30,7 +31,7 @@ BASE_KEYWORDS = {
         ("input_shape", None, _checks.shape, "shape of the input without the batch axis"),
         ("batch_input_shape", None, _checks.shape, "shape of the input with the batch axis"),
         ("batch_size", None, _checks.optional_int, "batch size, together with input_shape"),
-        ("weights", None, None, "list of arrays that the weights start from"),
+        ("weights", None, _checks.arrays, "list of arrays that the weights start from"),
     )
 }
 
@@ -93,7 +94,7 @@ class Layer(LayerCalls, WeightHolder):
             cls._call_open = takes_any_keyword(own["call"])
             cls._leaf = own.get("_leaf", False)
         if "build" in own:
-            setattr(cls, "build", _build_wrapper(own["build"]))  # noqa: B010 - pyright
+            setattr(cls, "build", build_wrapper(own["build"]))  # noqa: B010 - pyright
         if "compute_mask" in own:
             cls._makes_mask = own.get("_makes_mask", True)
         cls._quick = cls._leaf and not cls._makes_mask
@@ -151,7 +152,7 @@ class Layer(LayerCalls, WeightHolder):
         """Build for the shape of actual values: the batch size stays open."""
         self.build(shape)
         declared = self.batch_input_shape
-        self._input_shape = _open_batch(shape, declared[0] if declared else None)
+        self._input_shape = open_batch(shape, declared[0] if declared else None)
 
     def _check_started(self) -> None:
         if "dtype" not in self.__dict__:
@@ -232,7 +233,7 @@ class Layer(LayerCalls, WeightHolder):
             x = self._cast(inputs)
             with _context.build_lock():
                 if not self.built:
-                    self._build_for(_shapes(x))
+                    self._build_for(shapes_of(x))
         self._check_input(x)
         if "mask" in takes:
             kwargs["mask"] = mask
@@ -255,7 +256,7 @@ class Layer(LayerCalls, WeightHolder):
             return self.call(x, *args, **kwargs)
 
     def _call_symbolic(self, inputs: Any, args: Any, kwargs: Any) -> Any:
-        shape = _shapes(inputs)
+        shape = shapes_of(inputs)
         if not self.built:
             self._check_started()
             with _context.build_lock():
@@ -274,14 +275,24 @@ class Layer(LayerCalls, WeightHolder):
         if not self._leaf and listed:
             return [self._cast(item) for item in x]
         try:
-            x = core.stack([as_tensor(item) for item in x], 0) if listed else as_tensor(x)
+            x = [as_tensor(item) for item in x] if listed else as_tensor(x)
         except (TypeError, ValueError) as error:
             what = f"[{type(self).__name__}.call] x: {error} (layer {self.name!r})"
             raise type(error)(what) from None
+        if listed:
+            rows: Any = x
+            if len({(tuple(row.shape), row.dtype) for row in rows}) > 1:
+                self._fail_rows([tuple(row.shape) for row in rows])
+            x = core.stack(rows, 0)
         dtype = self.dtype
         if x.dtype == dtype or not (self._casts_integers or x.dtype in _settings.FLOATS):
             return x
         return core.cast(x, dtype)
+
+    def _fail_rows(self, shapes: Sequence[Any]) -> Any:
+        """ValueError for a list of arrays that do not make one array."""
+        hint = "pad them to one array; fit and predict of a model take lists of sequences"
+        self._fail("x", "arrays of one shape and type", list_text(shapes), hint)
 
     def _check_input(self, x: Any) -> None:
         """Rank and size checks of built-in layers, on tensors and symbolic tensors."""
@@ -292,7 +303,8 @@ class Layer(LayerCalls, WeightHolder):
     def _fail(self, what: str, expected: str, shape: Any, hint: str, method: str = "call") -> Any:
         """ValueError in house form, with the layer's name at the end."""
         where = f"{type(self).__name__}.{method}"
-        text = fail_text(where, what, expected, shape_text(shape), hint)
+        got = shape if isinstance(shape, str) else shape_text(shape)
+        text = fail_text(where, what, expected, got, hint)
         raise ValueError(f"{text} (layer {self.name!r})")
 
     def _attach_mask(self, output: Any, x: Any, mask: Any) -> Any:
@@ -351,59 +363,8 @@ class Layer(LayerCalls, WeightHolder):
         return f"<{type(self).__name__} name={self.name}, {built}>"
 
 
-def _build_wrapper(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """A `build` that also notes the shape, names the weights and assigns the given ones."""
-
-    def wrapped(self: Any, input_shape: Any) -> None:
-        if self.__dict__.get("_building"):  # a subclass' build that calls its base's
-            build(self, input_shape)
-            return
-        shape = input_shape if _is_shape_list(input_shape) else as_shape(input_shape)
-        self._building = True
-        try:
-            with _context.name_scope(self.name):
-                build(self, shape)
-        finally:
-            del self._building
-        if self.__dict__.get("_initial_weights") is not None:
-            self.set_weights(self._initial_weights)
-            self._initial_weights = None
-        self._input_shape = shape
-        self.built = True  # last: another thread may be waiting to call the layer
-
-    wrapped.__doc__, wrapped.__name__ = build.__doc__, "build"
-    wrapped.__wrapped__ = build  # type: ignore[attr-defined]
-    return wrapped
-
-
-def _is_shape_list(shape: Any) -> bool:
-    """True for a list or dict of shapes, as opposed to one shape."""
-    if isinstance(shape, dict):
-        return True
-    return isinstance(shape, (list, tuple)) and any(
-        isinstance(item, (list, tuple)) or hasattr(item, "as_list") for item in shape
-    )
-
-
-def _open_batch(shape: Any, batch: int | None) -> Any:
-    """A shape, or each one of a list or dict, with another batch size."""
-    if isinstance(shape, dict):
-        return {key: _open_batch(item, batch) for key, item in shape.items()}
-    if isinstance(shape, list):
-        return [_open_batch(item, batch) for item in shape]
-    return (batch, *shape[1:])
-
-
-def _shapes(x: Any) -> Any:
-    if isinstance(x, (Tensor, SymbolicTensor)):
-        return tuple(x.shape)
-    if isinstance(x, dict):
-        return {key: _shapes(item) for key, item in x.items()}
-    return [_shapes(item) for item in x]
-
-
 _BASE_OPTIONS = {"activity_regularizer": _checks.regularizer("penalty on the output")}
 _BASE_OPTIONS["activity_regularizer"].name = "activity_regularizer"
 _BASE_OPTIONS["activity_regularizer"].keyword = True
 _options.declare(Layer, _BASE_OPTIONS, BASE_KEYWORDS)
-setattr(Layer, "build", _build_wrapper(Layer.build))  # noqa: B010 - pyright
+setattr(Layer, "build", build_wrapper(Layer.build))  # noqa: B010 - pyright

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from elman._backend import core
 from elman._errors import fail_text
+from elman._tensors import as_mask
 from elman.layers import _checks
 from elman.layers._merging import Shape, broadcast, cast_all, common_mask
 from elman.layers._options import Option
@@ -259,16 +261,35 @@ class Concatenate(_Merge):
         masks = mask if isinstance(mask, (list, tuple)) else [mask] * len(inputs)
         if all(item is None for item in masks):
             return None
-        axis = self._axis([x.shape for x in inputs])
-        last = inputs[0].ndim - 1
-        parts = []
-        for x, item in zip(inputs, masks, strict=True):
-            if item is None:
-                item = core.ones(tuple(x.shape), "bool")
-            elif item.ndim < x.ndim:
-                item = core.broadcast_to(core.expand_dims(item, -1), tuple(x.shape))
-            parts.append(item)
-        return core.all(core.concatenate(parts, axis), last)
+        where = f"{type(self).__name__}.compute_mask"
+        masks = [None if item is None else as_mask(item, where) for item in masks]
+        shapes = [tuple(x.shape) for x in inputs]
+        axis = self._axis(shapes)
+        given = zip(masks, shapes, strict=True)
+        steps = [_of_steps(item, shape) if item is not None else None for item, shape in given]
+        known = [item for item in steps if item is not None]
+        rank = max(item.ndim for item in known)
+        if axis >= rank:  # each part has all steps, and one is used if it is in all of them
+            return functools.reduce(core.logical_and, known)
+        for place, shape in enumerate(shapes):
+            if steps[place] is None:
+                sizes = [_axis_size(shape[n], n, known) for n in range(rank)]
+                sizes[axis] = shape[axis]
+                if None in sizes:
+                    self._misfit(shapes, "a mask for every input, or known sizes")
+                steps[place] = core.ones(tuple(sizes), "bool")
+        return core.concatenate(steps, axis)
+
+
+def _of_steps(mask: Any, shape: Shape) -> Any:
+    """The mask of an input of that shape as one value per step, without the axis of features."""
+    rank = len(shape)
+    return core.all(mask, rank - 1) if mask.ndim == rank else mask
+
+
+def _axis_size(size: int | None, axis: int, masks: Sequence[Any]) -> int | None:
+    """The size of an axis that all inputs share: that of an input, or else of a mask."""
+    return masks[0].shape[axis] if size is None else size
 
 
 def _axes(where: str, name: str, value: Any) -> int | tuple[int, int]:

@@ -15,6 +15,8 @@ from elman.layers.layer import Layer
 
 def _target_shape(where: str, name: str, value: Any) -> tuple[int, ...]:
     """Sizes of at least 0, at most one of them -1 (or None)."""
+    if value is None:
+        raise ValueError(fail_text(where, name, "a tuple of sizes", value))
     sizes: Any = value if isinstance(value, (list, tuple)) else (value,)
     sizes = tuple(-1 if size is None else _checks.integer(where, name, size) for size in sizes)
     if any(size < -1 for size in sizes) or sizes.count(-1) > 1:
@@ -65,6 +67,10 @@ class Reshape(Layer):
             hint = f"target_shape {target} holds another number of values"
             self._fail("x", f"samples that fit {target}", ("N", *sizes), hint)
         return tuple(found if size == -1 else size for size in target)
+
+    def _check_input(self, x: Any) -> None:
+        if len(x.shape) == 0:
+            self._fail("x", "(N, ...)", x.shape, "the first axis is the batch axis")
 
     def call(self, inputs: Any) -> Any:
         """The input in its new shape."""

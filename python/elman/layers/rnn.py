@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from elman._backend import core
-from elman._tensors import Tensor
+from elman._tensors import Tensor, as_shape
 from elman.layers import _checks
 from elman.layers._call_states import TakesStates
 from elman.layers._loop import LOOPS, step_lengths, step_mask
@@ -254,8 +254,14 @@ class RNN(TakesStates, CarriedStates):
 
         mask, reset_mask and lengths as in a call; or True where there is one of them.
         """
-        shape = tuple(x.shape) if hasattr(x, "shape") else tuple(x)
+        try:
+            shape: Any = as_shape(getattr(x, "shape", x))
+        except TypeError:
+            shape = self._fail("x", "an array or a shape", repr(x), "", "explain")
         self._check_rank(shape, "explain")
+        if None in shape:
+            hint = "give an array or a shape such as (32, 100, 8)"
+            self._fail("x", "known sizes", shape, hint, "explain")
         given = [part for part in (mask, reset_mask, lengths) if part is not None]
         form: dict[str, Any] = {"return_sequences": self.return_sequences}
         form["scheduled"] = bool(given)
@@ -290,9 +296,11 @@ class RNN(TakesStates, CarriedStates):
 
         return streaming.of_layer(self, batch_size)
 
-    def _adapted(self, where: str, values: list[Any]) -> list[Any]:
-        adapted = getattr(self.cell, "_adapted", None)
-        return values if adapted is None else adapted(where, values)
+    def _file_name(self) -> str:
+        """RNN(LSTMCell(3)) has the weights of LSTM(3), and that name."""
+        of_cell = getattr(self.cell, "_layer_file_name", None)
+        own = super()._file_name()
+        return own if of_cell is None or type(self) is not RNN else of_cell() or own
 
     # -- configuration --------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elman._backend import core
+from elman._errors import list_text
 from elman._signatures import accepted
+from elman._tensors import is_array, shape_of
 from elman.layers import _checks
 from elman.layers._loop import Loop, flatten, lengths_mask
 from elman.layers._options import REQUIRED, Option
@@ -108,6 +110,7 @@ class StackedRNNCells(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Build each cell for the output of the one before it."""
+        self._check_rank(input_shape)
         shape = input_shape
         for cell in self.cells:
             if hasattr(cell, "build") and not getattr(cell, "built", False):
@@ -188,10 +191,19 @@ class StackedRNNCells(Layer):
         for cell in self.cells:
             reset_masks(cell)
 
+    def _cast(self, x: Any) -> Any:
+        if isinstance(x, (list, tuple, dict)) and any(map(is_array, x)):
+            hint = "a stack of cells takes one time step; its states are the second argument"
+            self._fail("x", "(N, F)", list_text([shape_of(item) for item in x]), hint)
+        return super()._cast(x)
+
     def _check_input(self, x: Any) -> None:
-        if len(x.shape) != 2 and all(len(shape) == 1 for shape in self._state_shapes()):
+        self._check_rank(x.shape)
+
+    def _check_rank(self, shape: Any) -> None:
+        if len(shape) != 2 and all(len(state) == 1 for state in self._state_shapes()):
             hint = "a stack of cells takes one time step; put it into RNN(cells) for sequences"
-            self._fail("x", "(N, F)", x.shape, hint)
+            self._fail("x", "(N, F)", shape, hint)
 
     @classmethod
     def from_config(

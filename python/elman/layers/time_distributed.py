@@ -38,7 +38,8 @@ class TimeDistributed(Wrapper):
         """Build the layer for one time step of all samples."""
         self._check_rank(input_shape)
         if not self.layer.built:
-            self.layer.build(_folded(input_shape))
+            with self._naming():
+                self.layer.build(_folded(input_shape))
 
     def _check_rank(self, shape: Any) -> None:
         if len(shape) < 3:

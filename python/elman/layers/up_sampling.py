@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from elman._backend import core
-from elman._errors import fail_text
+from elman._errors import fail_text, is_one_of
 from elman.layers import _spatial
 from elman.layers._options import Option
 
 
 def _interpolation(where: str, name: str, value: Any) -> str:
-    if value not in ("nearest", "bilinear"):
+    if not is_one_of(value, ("nearest", "bilinear")):
         raise ValueError(fail_text(where, name, "'nearest' or 'bilinear'", repr(value)))
     return value
 

@@ -10,11 +10,14 @@ def _default(cls: type, name: str, value: object) -> Option:
 
 
 class GRUCell(_layers.GRUCell):
-    """`elman.layers.GRUCell` with the gates of Keras 2.2: hard sigmoid, reset before."""
+    """`elman.layers.GRUCell` with the gates of Keras 2.2: hard sigmoid, reset before.
+
+    The documents of that time know no `reset_after` of the cell; it is given by name only.
+    """
 
     recurrent_activation = _default(_layers.GRUCell, "recurrent_activation", "hard_sigmoid")
     implementation = _default(_layers.GRUCell, "implementation", 1)
-    reset_after = _default(_layers.GRUCell, "reset_after", False)
+    reset_after = _default(_layers.GRUCell, "reset_after", False).by_name()
 
 
 class LSTMCell(_layers.LSTMCell):
@@ -26,6 +29,12 @@ class LSTMCell(_layers.LSTMCell):
 
 class GRU(_layers.GRU, cell=GRUCell):
     """`elman.layers.GRU` with the gates of Keras 2.2: hard sigmoid, reset before the product."""
+
+    @classmethod
+    def _collect_options(cls) -> dict[str, Option]:
+        # Unlike the cell, the layer has it in its place.
+        place = _default(_layers.GRUCell, "reset_after", False)
+        return {**super()._collect_options(), "reset_after": place}
 
 
 class LSTM(_layers.LSTM, cell=LSTMCell):

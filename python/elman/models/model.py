@@ -392,7 +392,10 @@ class Model(Training, Layer):
     def load_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Read all weights from a file of `save_weights`.
 
-        Layer names do not matter, the kinds of the layers and their order do.
+        Layer names do not matter, the kinds of the layers and their order do. The weights of
+        CuDNNLSTM load into LSTM and those of LSTM into CuDNNLSTM, likewise CuDNNGRU and
+        GRU(reset_after=True); an RNN of one LSTMCell, GRUCell or SimpleRNNCell is of the kind of
+        LSTM, GRU or SimpleRNN.
 
         Errors: ValueError, naming it, when a weight is missing, left over, or of another shape;
         then no weight is changed.

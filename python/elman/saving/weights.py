@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
 
 from elman._errors import fail_text
 from elman._names import snake_case
+from elman._tensors import as_tensor
 from elman.saving.npz import load_npz, save_npz
 from elman.saving.safetensors import load_safetensors, save_safetensors
 
 SUFFIXES = (".safetensors", ".npz")
+_WHERE = "Model.load_weights"
 
 
 def _numbered(base: str, seen: dict[str, int]) -> str:
@@ -22,20 +26,30 @@ def _numbered(base: str, seen: dict[str, int]) -> str:
     return base if count == 0 else f"{base}_{count}"
 
 
-def named_weights(model: Any) -> dict[str, Any]:
+def _kind_name(layer: Any) -> str:
+    return layer._file_name()
+
+
+def _class_name(layer: Any) -> str:
+    """What files were written with before LSTM, CuDNNLSTM and RNN(LSTMCell) had one name."""
+    return snake_case(type(layer).__name__)
+
+
+def named_weights(model: Any, name_of: Callable[[Any], str] = _kind_name) -> dict[str, Any]:
     """Stable names for all weights of a model, in the order of `model.weights`.
 
-    The part before the slash is the layer's class, counted within the model (`lstm`, `lstm_1`), so
+    The part before the slash is the layer's kind, counted within the model (`lstm`, `lstm_1`), so
     it does not depend on layer names or on how many models were made before; after the slash comes
-    the weight's own name, numbered when a layer of several cells repeats it.
+    the weight's own name, numbered when a layer of several cells repeats it. Layers that have the
+    same weights in whatever layout are of one kind: LSTM, CuDNNLSTM and RNN(LSTMCell).
     """
     out: dict[str, Any] = {}
     known: set[int] = set()
     seen: dict[str, int] = {}
     for layer in model.layers:
-        prefix = _numbered(snake_case(type(layer).__name__), seen)
+        prefix = _numbered(name_of(layer), seen)
         if hasattr(layer, "layers") and hasattr(layer, "fit"):
-            inner = named_weights(layer)
+            inner = named_weights(layer, name_of)
         else:
             inner = _own_names(layer.weights)
         for name, weight in inner.items():
@@ -90,37 +104,76 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
 def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Assign all weights of a file to a built model, or none of them.
 
+    Weights in the layout of CuDNN are converted to that of the plain layer, and the other way.
+
     Errors: ValueError that names every weight that is missing, left over or of another shape.
     """
-    path = checked_path(path, "Model.load_weights")
-    weights = named_weights(model)
-    expected = {name: tuple(weight.shape) for name, weight in weights.items()}
+    path = checked_path(path, _WHERE)
+    named: dict[str, Any] = {}
+
+    def check(shapes: dict[str, tuple[int, ...]]) -> None:
+        named.update(_names_as_in(model, shapes))
+        _check(path, named, shapes)
+
     if _suffix(path) == ".npz":
-        found = load_npz(path, lambda shapes: _check(path, expected, shapes))
+        found = load_npz(path, check)
     else:
         found = load_safetensors(path)
-        _check(path, expected, {name: array.shape for name, array in found.items()})
-    for name, weight in weights.items():
+        check({name: array.shape for name, array in found.items()})
+    for name, weight in named.items():
         dtype = np.dtype(weight.dtype)
         if found[name].dtype.kind != dtype.kind:
             got = found[name].dtype
             raise _mismatch(path, f"{name!r}: expected {dtype} values, got {got}")
-    for name, weight in weights.items():
-        # A private copy: the mapped file may change or vanish later.
-        weight.assign(np.array(found[name], dtype=np.dtype(weight.dtype), order="C"))
+    for name, value in _in_layout(model, path, named, found).items():
+        named[name].assign(value)
+
+
+def _names_as_in(model: Any, found: Container[str]) -> dict[str, Any]:
+    """The names that a file with those of `found` has for the weights of the model."""
+    names = named_weights(model)
+    if all(name in found for name in names):
+        return names
+    before = named_weights(model, _class_name)
+    return before if all(name in found for name in before) else names
+
+
+def _in_layout(
+    model: Any, path: str, named: dict[str, Any], found: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """The arrays of the file as tensors for the weights of those names.
+
+    Errors: ValueError for a shape that is no layout of the weight.
+    """
+    # A private copy: the mapped file may change or vanish later.
+    tensors = {
+        id(weight): as_tensor(np.array(found[name], dtype=np.dtype(weight.dtype), order="C"))
+        for name, weight in named.items()
+    }
+    weights = model.weights
+    try:
+        values = model._adapted(_WHERE, [tensors[id(weight)] for weight in weights])
+    except ValueError as error:
+        raise _mismatch(path, str(error).removeprefix(f"[{_WHERE}] ")) from None
+    tensors.update((id(weight), value) for weight, value in zip(weights, values, strict=True))
+    for name, weight in named.items():
+        if tuple(tensors[id(weight)].shape) != tuple(weight.shape):
+            raise _misfit(path, name, tuple(weight.shape), found[name].shape)
+    return {name: tensors[id(weight)] for name, weight in named.items()}
 
 
 def _mismatch(path: str, text: str) -> ValueError:
-    return ValueError(f"[Model.load_weights] {path!r}: {text}")
+    return ValueError(f"[{_WHERE}] {path!r}: {text}")
 
 
-def _check(
-    path: str,
-    expected: dict[str, tuple[int, ...]],
-    found: dict[str, tuple[int, ...]],
-) -> None:
-    missing = [name for name in expected if name not in found]
-    extra = [name for name in found if name not in expected]
+def _misfit(path: str, name: str, expected: tuple[int, ...], got: tuple[int, ...]) -> ValueError:
+    return _mismatch(path, f"{name!r}: expected shape {expected}, got {got}")
+
+
+def _check(path: str, weights: dict[str, Any], found: dict[str, tuple[int, ...]]) -> None:
+    """Names, and that nothing is larger than a layout of the weights is, before data is read."""
+    missing = [name for name in weights if name not in found]
+    extra = [name for name in found if name not in weights]
     if missing or extra:
         parts = []
         if missing:
@@ -128,9 +181,11 @@ def _check(
         if extra:
             parts.append(f"left over in the file: {_some(extra)}")
         raise _mismatch(path, "; ".join(parts) + "; the file belongs to another architecture")
-    for name, shape in expected.items():
-        if found[name] != shape:
-            raise _mismatch(path, f"{name!r}: expected shape {shape}, got {found[name]}")
+    for name, weight in weights.items():
+        shape = tuple(weight.shape)
+        # CuDNN has two biases where the plain layer may have their sum.
+        if math.prod(found[name]) > 2 * math.prod(shape):
+            raise _misfit(path, name, shape, found[name])
 
 
 def _some(names: list[str], limit: int = 6) -> str:
