@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elman._errors import list_text
+from elman._errors import fail_text, list_text
 from elman._symbolic import is_symbolic
 from elman._tensors import Tensor, is_array, with_mask
 from elman.layers._loop import flatten, lengths_mask
