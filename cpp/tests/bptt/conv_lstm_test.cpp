@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // conv_lstm_test.cpp: the layer on images against loops over its equations, from C++.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
@@ -101,6 +102,59 @@ TEST(gradients_are_central_differences) {
   numeric::gradients("conv_lstm", run,
                      {layer.x, layer.kernel.copy(), layer.recurrent.copy(), layer.bias.copy(),
                       draw(state, 5), draw(state, 6)});
+}
+
+// The second sample starts anew before its last step and skips the one before that.
+Tensor marks(std::initializer_list<bool> values) {
+  Tensor out({kN, kT}, DType::bool_);
+  std::copy(values.begin(), values.end(), out.mutable_data<bool>());
+  return out;
+}
+
+TEST(a_reset_starts_from_the_initial_state) {
+  const Layer layer;
+  const Shape state{kN, kRows, kColumns, kF};
+  RecurrentInputs in = layer.inputs();
+  in.initial_state = {draw(state, 5), draw(state, 6)};
+  in.reset_mask = marks({false, false, false, false, false, true});
+  in.mask = marks({true, true, true, true, false, true});
+  in.return_state_sequences = true;
+  const std::vector<Tensor> got = layer.cell->forward(in);
+  CHECK_EQ(got.size(), std::size_t{5});
+  RecurrentInputs last = layer.inputs();  // the last image alone
+  const Index image = kRows * kColumns * kC, kept = kRows * kColumns * kF;
+  last.x = Tensor({kN, 1, kRows, kColumns, kC}, DType::float64);
+  for (Index n = 0; n < kN; ++n) {
+    std::copy_n(layer.x.data<double>() + (n * kT + kT - 1) * image, image,
+                last.x.mutable_data<double>() + n * image);
+  }
+  last.initial_state = in.initial_state;
+  const std::vector<Tensor> alone = layer.cell->forward(last);
+  for (Index i = 0; i < kept; ++i) {
+    CHECK_EQ(at(got[0], (2 * kT - 1) * kept + i), at(alone[0], kept + i));
+    CHECK_EQ(at(got[2], kept + i), at(alone[2], kept + i));                 // c at the end
+    CHECK_EQ(at(got[4], (2 * kT - 1) * kept + i), at(alone[2], kept + i));  // c of every step
+    CHECK_EQ(at(got[3], (kT + 1) * kept + i), at(got[3], kT * kept + i));   // h, skipped
+  }
+}
+
+TEST(gradients_with_resets_and_lengths_are_central_differences) {
+  const Layer layer;
+  const Shape state{kN, kRows, kColumns, kF};
+  const auto run = [&](const std::vector<Tensor>& given) {
+    RecurrentInputs in = layer.inputs();
+    in.x = given[0];
+    in.recurrent_kernel = given[1];
+    in.initial_state = {given[2], given[3]};
+    in.reset_mask = marks({false, true, false, false, false, true});
+    in.lengths = Tensor({kN}, DType::int64);
+    in.lengths.mutable_data<std::int64_t>()[0] = 2;
+    in.lengths.mutable_data<std::int64_t>()[1] = 3;
+    in.return_state_sequences = true;
+    return layer.cell->forward(in)[4];
+  };
+  numeric::gradients("conv_lstm", run,
+                     {layer.x, layer.recurrent.copy(), draw(state, 5), draw(state, 6)});
 }
 
 TEST(a_window_that_does_not_fit_is_refused) {
