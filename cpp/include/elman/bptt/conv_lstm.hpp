@@ -17,7 +17,9 @@ namespace elman::bptt {
 /// Shapes    as in conv_problem.hpp; N, T may be 0
 /// Aliasing  outputs alias no input
 /// Errors    none (shapes are checked by the caller)
-/// Accuracy  as Lstm with taps (C + F) terms; bit-equal at any thread count
+/// Accuracy  as Lstm with taps (C + F) terms, or where it goes by tiles with the bound of
+///           winograd.hpp for C + F channels, where an infinity may come out as NaN; bit-equal at
+///           any thread count
 /// Cost      8 S P F taps (C + F) flop for S used steps of all samples; no allocation between the
 /// first step and the last after
 ///           the first call on a thread

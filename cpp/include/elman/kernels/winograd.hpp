@@ -226,8 +226,7 @@ __attribute__((noinline)) void point_rows(const PointProduct<T>& p, Index first,
   }
 }
 
-// Rows in tiles of `R`, the rest one by one: 48 rows, or a dozen less at the end of a share, are
-// whole tiles.
+// Rows in tiles of `R`, the rest one by one: blocks of tiles are dozens of rows, but for the last.
 template <class T, int R, int U>
 inline void point_columns(const PointProduct<T>& p, Index rows, Index block) {
   const Index whole = rows / R * R;
@@ -237,6 +236,8 @@ inline void point_columns(const PointProduct<T>& p, Index rows, Index block) {
 
 }  // namespace detail
 
+/// All rows times `blocks` packets of columns. The order of a sum is that of the channels, whatever
+/// rows stand together.
 template <class T>
 inline void point_product(const PointProduct<T>& p, Index rows, Index blocks) {
   for (Index block = 0; block < blocks;) {

@@ -95,8 +95,7 @@ struct TileSource {
   const T* const* factors = nullptr;  // instead of factor
 
   static TileSource of(const Window& window, const T* data, Index image) {
-    TileSource out{window.axes[1], window.axes[2], window.channels, data, image, window.channels};
-    return out;
+    return {window.axes[1], window.axes[2], window.channels, data, image, window.channels};
   }
   [[nodiscard]] const T* at(Index i) const {
     return images != nullptr ? images[i] : data + i * image;
@@ -295,6 +294,7 @@ inline void over_tiles(double flops, const TileGrid& grid, Index images, Index g
 
 /// The sum of one or two convolutions with the same outputs, for some tiles:
 /// done(place, block, y) gets the sums y[4][blocks of the group][W] of the columns from `block` on.
+/// A tile's sums depend neither on the tiles beside it nor on the number of threads.
 /// Shapes    at most TileGrid::kTiles places; both sides have as many columns
 /// Cost      32 K columns flop and about 15 % of that in transforms a tile; serial, no allocation
 template <class T>

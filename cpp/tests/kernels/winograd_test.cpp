@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// tiles_test.cpp: convolutions by tiles of 2 x 2 outputs against plain loops.
+// winograd_test.cpp: convolutions by tiles of 2 x 2 outputs against plain loops.
 #include "elman/layers/tiles.hpp"
 
 #include <cmath>
