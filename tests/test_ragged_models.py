@@ -204,6 +204,37 @@ def test_penalties_on_activations_are_those_of_the_steps(layer):
         close(new, old - 0.01 * np.asarray(gradient))
 
 
+def test_sequences_of_images():
+    x = rows((6, 5, 2))
+    image = layers.TimeDistributed(layers.Conv2D(2, 3))
+    pooled = layers.TimeDistributed(layers.GlobalMaxPooling2D())
+    for parts, per_step in (
+        ([layers.ConvLSTM2D(2, 3, padding="same", return_sequences=True)], True),
+        ([layers.ConvLSTM2D(2, 2, data_format="channels_first"), layers.Flatten()], False),
+        ([layers.Conv3D(2, 3, padding="same"), layers.ConvLSTM2D(2, 3)], False),
+        ([image, pooled, layers.LSTM(2)], False),
+    ):
+        check_predict(elman.Sequential(parts), x, per_step=per_step)
+
+
+def test_normalization_over_the_steps_of_all_sequences():
+    x = rows()
+    layer = layers.BatchNormalization(momentum=0.0)
+    model = elman.Sequential([layer])
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, x)
+    steps = np.concatenate(x)
+    close(layer.moving_mean, steps.mean(0))
+    close(layer.moving_variance, steps.var(0))
+    mixed = elman.Sequential([conv(), layers.BatchNormalization(), layers.LSTM(2)])
+    check_predict(mixed, x, per_step=False)
+    mixed.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="needs the whole batch as one array, and layer 'conv1d"):
+        mixed.fit(x, np.zeros((len(x), 2)), verbose=0)
+    mixed.layers[1].trainable = False
+    mixed.fit(x, np.zeros((len(x), 2)), verbose=0)
+
+
 def test_fit_makes_as_many_steps_as_batches():
     x, y = rows(), np.random.default_rng(1).uniform(-1, 1, (len(LENGTHS), 2))
     model = PER_SEQUENCE["conv"]()

@@ -151,8 +151,9 @@ class Training(Compiled):
         Args:
             x: array (N, ...), list or dict of arrays; or a generator, an iterable or a `Sequence`
                 of batches (x, y) or (x, y, sample_weight). An input may also be a list of N
-                sequences (T_i, ...) of different lengths: similar ones share a batch, and the
-                results are those of the sequences one by one.
+                sequences (T_i, ...) of different lengths. Similar ones share a batch; no layer sees
+                padding: one that may is called once for each length, with the loss and gradients
+                of the whole batch.
             y: targets, as many samples as x; a list of (T_i, ...) for targets per step of a list.
             batch_size: 32 by default, the fixed batch size of a stateful model.
             epochs: number of the last epoch, counted from one.
