@@ -28,6 +28,7 @@ class KerasCase:
     dropout: bool
     arrays: dict[str, np.ndarray]
     training: bool = False
+    penalties: bool = False  # whether the layers' losses are part of the loss
 
     def __str__(self) -> str:
         return f"{self.family}-{self.index}"

@@ -58,6 +58,11 @@ def run_layers(case, arrays, dtype="float32", **given):
         loss = 0.0
         for k, output in enumerate(outputs):
             loss = loss + elman.backend.sum(output * arrays[f"p{k}"])
+        if case.penalties:
+            for layer in layers:
+                for penalty in layer.losses:
+                    loss = loss + penalty
+            compare(case, np.asarray(loss).reshape(1), arrays["loss"], "loss")
     for layer in layers:
         for weight in layer.weights:
             variables[f"w{len(variables)}"] = weight

@@ -51,8 +51,13 @@ def keras_activation(name):
     return {"hard_sigmoid": hard_sigmoid_2, "hard_sigmoid_v3": "hard_sigmoid"}.get(name, name)
 
 
+LAMBDAS = {}  # by name: the functions of Lambda layers, which a description cannot hold
+
+
 def keras_layer(spec):
     config = dict(spec["config"])
+    if spec["class"] == "Lambda":
+        config["function"] = LAMBDAS[config["function"]]
     for key in ("activation", "recurrent_activation"):
         if key in config:
             config[key] = keras_activation(config[key])
@@ -150,6 +155,9 @@ def run(case, arrays, rng):
         assert np.abs(arrays[f"o{k}"]).max() < 20, "an exploding recurrence tests nothing"
         arrays[f"p{k}"] = small(rng, output.shape, 1.0)
         loss = loss + (output * torch.tensor(arrays[f"p{k}"])).sum()
+    if case.get("penalties"):
+        loss = loss + sum(penalty for layer in layers for penalty in layer.losses)
+        arrays["loss"] = np.float32(loss.item()).reshape(1)
     weights = [w for layer in layers for w in layer.weights]
     sources = {f"gw{k}": w.value for k, w in enumerate(weights) if w.trainable}
     if case.get("training"):

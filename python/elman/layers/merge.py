@@ -273,7 +273,7 @@ class Concatenate(_Merge):
             return functools.reduce(core.logical_and, known)
         for place, shape in enumerate(shapes):
             if steps[place] is None:
-                sizes = [_axis_size(shape[n], n, known) for n in range(rank)]
+                sizes = [known[0].shape[n] if m is None else m for n, m in enumerate(shape[:rank])]
                 sizes[axis] = shape[axis]
                 if None in sizes:
                     self._misfit(shapes, "a mask for every input, or known sizes")
@@ -285,11 +285,6 @@ def _of_steps(mask: Any, shape: Shape) -> Any:
     """The mask of an input of that shape as one value per step, without the axis of features."""
     rank = len(shape)
     return core.all(mask, rank - 1) if mask.ndim == rank else mask
-
-
-def _axis_size(size: int | None, axis: int, masks: Sequence[Any]) -> int | None:
-    """The size of an axis that all inputs share: that of an input, or else of a mask."""
-    return masks[0].shape[axis] if size is None else size
 
 
 def _axes(where: str, name: str, value: Any) -> int | tuple[int, int]:
