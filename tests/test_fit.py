@@ -264,7 +264,7 @@ def test_arrays_in_files(tmp_path):
         (X, Y[:-1], r"y: expected 11 samples as in x, got 10"),
         (X[:0], Y[:0], r"x: expected at least one sample, got 0 samples"),
         (np.float32(3), Y, r"x: "),
-        ([[1.0], [2.0, 3.0]], Y[:2], r"pad_sequences"),
+        ([[1.0], [2.0, 3.0]], Y[:2], r"Dense.call. x: expected \(N, ..., 1\), got \(1, 2\)"),
         (np.array([["a"]] * 11), Y, r"x: expected an array of numbers"),
         (np.array([[None]] * 11), Y, r"pad_sequences"),
         (None, Y, r"x: expected arrays or a source"),

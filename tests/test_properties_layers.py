@@ -251,9 +251,7 @@ def test_conv_lstm(data, rng, data_format, masked, gate, use_bias, backwards, st
     )  # fmt: skip
     outputs = spatial_reference.output_sizes(sizes, taps, strides, dilation, padding)
     start = [random(rng, n, *outputs, f) for _ in range(2)] if starts else None
-    sequence, states = reference_conv_lstm.conv_lstm(
-        cell, x, initial_state=start, mask=mask, go_backwards=backwards
-    )
+    sequence, states = recurrent(cell, x, initial_state=start, mask=mask, go_backwards=backwards)
     if start is not None:
         start = [to_format(state, data_format) for state in start]
     got = layer(given_x, mask=mask, initial_state=start)
