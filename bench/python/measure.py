@@ -14,8 +14,9 @@ from typing import Any
 
 Call = Callable[[], Any]
 
-# Between two libraries: idle threads of the last one have stopped spinning by then.
-_PAUSE = 0.01
+# Between two libraries: idle threads of the last one have stopped spinning by then (those of ONNX
+# Runtime 1.32 take 50 ms, and slow down whoever runs with two threads meanwhile).
+_PAUSE = 0.08
 # Calls of a burst take about this long together, so that the clock's grain does not matter.
 _BURST = 0.02
 _MOST_ROUNDS = 41

@@ -62,6 +62,7 @@
 #include "elman/core/cpu_count.hpp"
 #include "elman/core/cpu_level.hpp"
 #include "elman/core/errors.hpp"
+#include "elman/core/placement.hpp"
 #include "elman/core/random.hpp"
 #include "elman/core/shape.hpp"
 #include "elman/core/threads.hpp"

@@ -179,8 +179,7 @@ class InputSide {
       p.x = side<P>(k);
       p.x.a += offset;
       if (stride != 0) p.x.row = stride;
-      const int shares = parts > 1 ? parts : projection_parts<P>(count);
-      for_blocks(shares, hp_ / kW, false, [&](Blocks blocks) {
+      for_blocks(parts, hp_ / kW, false, [&](Blocks blocks) {
         run_phase<T, Phase>(p, count, blocks, [&](Index i, Index block, const T* z) {
           T* to = target(i) + Phase::kFirst * hp_ + block * kW;
           for (Index slot = 0; slot < Phase::kSlots; ++slot) {
@@ -189,17 +188,6 @@ class InputSide {
         });
       });
     });
-  }
-
-  // Threads for a projection in a loop whose steps are too short to be shared, unless other threads
-  // run the other rows.
-  template <int P>
-  int projection_parts(Index count) const {
-    if (rows_.count() != in_.dims.batch) return 1;
-    using Phase = typename Cell::template Phase<P>;
-    const double flops =
-        2.0 * double(count) * double(Phase::kGates) * double(in_.dims.features) * double(hp_);
-    return plan_parts(flops, hp_ / kW / 2);
   }
 
   // All sums of a single step, in the order of the packed products.

@@ -24,6 +24,7 @@
 #include "elman/core/aligned.hpp"
 #include "elman/core/cpu_count.hpp"
 #include "elman/core/errors.hpp"
+#include "elman/core/placement.hpp"
 #include "elman/core/shape.hpp"
 
 namespace elman {
@@ -156,6 +157,7 @@ class ThreadPool {
   // One cache line each: posting work to one worker does not disturb the others.
   struct alignas(kAlignment) Worker {
     std::atomic<int> state{kIdle};
+    std::atomic<int> processor{-1};  // where it ran last
     std::exception_ptr error;
     std::thread thread;
   };
@@ -212,8 +214,13 @@ class ThreadPool {
     const int helpers = start(std::min(parts, size()) - 1);
     job_ = job;
     pending_.store(helpers, std::memory_order_relaxed);
+    const int here = detail::current_processor();
+    detail::Displaced displaced;
     for (int i = 0; i < helpers; ++i) {
       Worker& worker = worker_at(i);
+      if (here >= 0 && worker.processor.load(std::memory_order_relaxed) == here) {
+        displaced.move(worker.thread, here, size());
+      }
       // Sequentially consistent, as the notify below must not overlook a worker going to sleep.
       worker.state.store(kPosted);
       worker.state.notify_one();
@@ -286,6 +293,7 @@ class ThreadPool {
       worker.state.wait(kIdle);
       int expected = kPosted;
       if (worker.state.compare_exchange_strong(expected, kIdle)) {
+        worker.processor.store(detail::current_processor(), std::memory_order_relaxed);
         worker.error = job_.run(i + 1);
         if (pending_.fetch_sub(1) == 1) pending_.notify_one();
       } else if (expected == kStop) {
