@@ -15,18 +15,18 @@ class ArrivingGradients {
   ArrivingGradients(const Inputs<T>& in, const LoopRows<T>& rows, const OutputGradients<T>& d)
       : in_(in), rows_(rows), d_(d) {}
 
-  /// Of h after step k of a row: `lanes` units from `unit` on.
-  [[nodiscard]] simd::Packet<T> of_h(Index row, Index k, Index unit, Index lanes) const {
+  /// dh and what reaches h after step k of a row: `lanes` units from `unit` on.
+  [[nodiscard]] simd::Packet<T> add_to_h(Index row, Index k, Index unit, Index lanes,
+                                         simd::Packet<T> dh) const {
     const Index idle = rows_.idle(row, k);
-    simd::Packet<T> sum = simd::zero<T>();
     if (d_.out && d_.out.step != 0) {
       const Index repeats = in_.zero_output_for_mask ? 0 : idle;
-      sum = sum_of(d_.out, row, k, repeats, unit, lanes);
+      dh = simd::add(dh, sum_of(d_.out, row, k, repeats, unit, lanes));
     } else if (d_.out && k + 1 == rows_.used(row) && rows_.shows_last(row)) {
-      sum = sum_of(d_.out, row, k, 0, unit, lanes);
+      dh = simd::add(dh, sum_of(d_.out, row, k, 0, unit, lanes));
     }
-    if (d_.h_all) sum = simd::add(sum, sum_of(d_.h_all, row, k, idle, unit, lanes));
-    return sum;
+    if (d_.h_all) dh = simd::add(dh, sum_of(d_.h_all, row, k, idle, unit, lanes));
+    return dh;
   }
   /// Of c after step k of a row.
   [[nodiscard]] simd::Packet<T> of_c(Index row, Index k, Index unit, Index lanes) const {

@@ -2,8 +2,8 @@
 // elman/bptt/backward.hpp: the time loop in reverse: gate gradients of every step.
 #pragma once
 
+#include "elman/bptt/arriving.hpp"
 #include "elman/bptt/phase.hpp"
-#include "elman/bptt/schedule.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/core/workspace.hpp"
 
@@ -29,6 +29,7 @@ class BackwardRows {
         d_h0_(out.h0),
         d_c0_(Cell::kStates == 2 ? out.c0 : nullptr),
         rows_(in, schedule, range.begin, range.size()),
+        arriving_(in, rows_, gradients),
         plain_(schedule == nullptr && !gradients.h_all && !gradients.c_all),
         parts_(parts),
         hp_(simd::padded<T>(in.dims.units)) {
@@ -77,15 +78,9 @@ class BackwardRows {
       if (rows_.end(r) == Schedule::kLast) {
         std::copy_n(row, units, to + r * hp_);
       } else if (rows_.end(r) == Schedule::kInitial) {
-        add_to_initial(d_initial, r, row);
+        arriving_.add_to_initial(d_initial, r, row);
       }
     }
-  }
-
-  void add_to_initial(T* d_initial, Index row, const T* gradient) const {
-    if (d_initial == nullptr) return;
-    T* to = d_initial + rows_.sample(row) * in_.dims.units;
-    for (Index j = 0; j < in_.dims.units; ++j) to[j] += gradient[j];
   }
 
   void finish() {
@@ -97,28 +92,11 @@ class BackwardRows {
       });
     }
     for (Index r = 0; d_c0_ != nullptr && r < first; ++r) {
-      if (from_initial(r, 0)) add_to_initial(d_c0_, r, dc_ + r * hp_);
+      if (from_initial(r, 0)) arriving_.add_to_initial(d_c0_, r, dc_ + r * hp_);
     }
     for (Index r = 0; rows_.ragged() && r < rows_.count(); ++r) {
-      idle_initial(d_.h_all, d_h0_, r);
-      if (Cell::kStates == 2) idle_initial(d_.c_all, d_c0_, r);
+      arriving_.idle_initial(r, d_h0_, d_c0_);
     }
-  }
-
-  // Skipped steps that carry the initial state pass its gradient on.
-  void idle_initial(const Sequence<const T>& gradients, T* d_initial, Index row) const {
-    if (!gradients || d_initial == nullptr) return;
-    const Index n = rows_.sample(row);
-    Index s = 0;
-    const auto add_until = [&](Index end) {
-      for (; s < end; ++s) add_to_initial(d_initial, row, gradients.at(n, s));
-    };
-    add_until(rows_.lead(row));
-    for (Index k = 0; k < rows_.used(row); ++k) {
-      if (from_initial(row, k)) add_until(rows_.step(row, k));
-      s = rows_.step(row, k) + 1 + rows_.idle(row, k);
-    }
-    if (rows_.end(row) == Schedule::kInitial) add_until(in_.dims.time);
   }
 
   bool from_initial(Index row, Index k) const { return rows_.before(row, k) == Schedule::kInitial; }
@@ -241,16 +219,6 @@ class BackwardRows {
     return simd::load_partial<T>(d_.out.at(rows_.sample(row), k) + j, in_.dims.units - j);
   }
 
-  // The sum of what arrives at a step and at the `idle` steps after it that repeat it.
-  simd::Packet<T> arriving(const Sequence<const T>& from, Index row, Index k, Index block,
-                           Index idle) const {
-    const Index j = block * kW, lanes = in_.dims.units - j;
-    const T* at = from.at(rows_.sample(row), rows_.step(row, k)) + j;
-    simd::Packet<T> sum = simd::load_partial<T>(at, lanes);
-    for (; idle > 0; --idle) sum = simd::add(sum, simd::load_partial<T>(at += from.step, lanes));
-    return sum;
-  }
-
   // The same with everything that there may be. It stands apart from the epilogue: within it the
   // plain backward run took 10 % longer.
   __attribute__((noinline)) simd::Packet<T> all_gradients(Index k, Index row, Index block,
@@ -264,18 +232,11 @@ class BackwardRows {
       dh = simd::zero<T>();
       if (dc != nullptr) simd::store<T>(dc, dh);
     }
-    const Index idle = rows_.idle(row, k);
-    if (d_.out && d_.out.step != 0) {
-      const Index repeats = in_.zero_output_for_mask ? 0 : idle;
-      dh = simd::add(dh, arriving(d_.out, row, k, block, repeats));
-    } else if (d_.out && k + 1 == rows_.used(row) && rows_.shows_last(row)) {
-      dh = simd::add(dh, arriving(d_.out, row, k, block, 0));
-    }
-    if (d_.h_all) dh = simd::add(dh, arriving(d_.h_all, row, k, block, idle));
+    const Index j = block * kW, lanes = in_.dims.units - j;
     if (dc != nullptr && d_.c_all) {
-      simd::store<T>(dc, simd::add(simd::load<T>(dc), arriving(d_.c_all, row, k, block, idle)));
+      simd::store<T>(dc, simd::add(simd::load<T>(dc), arriving_.of_c(row, k, j, lanes)));
     }
-    return dh;
+    return arriving_.add_to_h(row, k, j, lanes, dh);
   }
 
   void step(Index k, Index row, Index block, simd::Packet<T> dh) {
@@ -317,6 +278,7 @@ class BackwardRows {
   T* d_h0_;
   T* d_c0_;
   LoopRows<T> rows_;
+  ArrivingGradients<T> arriving_;
   bool plain_;
   int parts_;  // threads that share the units of each step
   Index hp_;

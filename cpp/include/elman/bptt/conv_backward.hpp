@@ -251,7 +251,7 @@ class ConvBackward {
     const Index lanes = in_.filters - block * kW;
     const simd::Packet<T> d_c = arriving_.of_c(at.image, k, unit(at, block), lanes);
     simd::store<T>(dc, simd::add(simd::load<T>(dc), d_c));
-    return simd::add(dh, arriving_.of_h(at.image, k, unit(at, block), lanes));
+    return arriving_.add_to_h(at.image, k, unit(at, block), lanes, dh);
   }
 
   void step(Index k, const detail::Place& at, Index block, simd::Packet<T> dh) {
