@@ -31,7 +31,9 @@ inline const Schedule* make_schedule(const Inputs<T>& in) {
 /// share takes from the workspace.
 template <class T, class Cell, class Size, class F>
 inline void for_rows(const Dims& d, const Schedule* schedule, Size&& size, F&& f) {
-  const Partition share = partition<T, Cell>(d, schedule ? schedule->total() : d.batch * d.time);
+  const Index steps = schedule ? schedule->total() : d.batch * d.time;
+  Partition share = partition<T, Cell>(d, steps);
+  share.parts = ThreadPool::global().worth_waking(share.parts, flops<Cell>(d, steps));
   const auto run = [&](Range rows, int parts) {
     Workspace& workspace = thread_workspace();
     const Workspace::Scope scope(workspace);

@@ -110,6 +110,25 @@ class ThreadPool {
     start(std::min(parts, size()) - 1);
   }
 
+  /// Parts to run now of those that a kernel of `flops` operations is planned for: 1 where they are
+  /// few and the workers sleep. Waking one takes 10 us, or 100 after a longer rest, which a kernel
+  /// between much serial work would pay each time; where such kernels are dense, they wake it.
+  [[nodiscard]] int worth_waking(int parts, double flops) noexcept {
+    constexpr double kFlopsToWake = 2.5e6, kMissedToWake = 6e7;
+    if (parts <= 1 || flops >= kFlopsToWake || size() == 1) return parts;
+    if (inside_part() || !try_acquire()) return 1;
+    const Taken taken(*this);
+    const int last = std::min(parts, size()) - 2;
+    if (crew_ != nullptr && last < crew_->started && !worker_at(last).sleeps.load()) return parts;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - missed_at_ > std::chrono::microseconds(200)) missed_ = 0;
+    missed_at_ = now;
+    missed_ += flops;
+    if (missed_ < kMissedToWake) return 1;
+    missed_ = 0;
+    return parts;
+  }
+
   /// Calls f(part) for every part in [0, parts), part 0 on the calling thread; returns after all.
   /// Parts may run in any order and on any thread (a caller that is done takes over parts that no
   /// worker has begun), so they must not wait for each other. A call from inside of a part, or
@@ -133,7 +152,8 @@ class ThreadPool {
   }
 
  private:
-  enum State : int { kIdle, kPosted, kStop };
+  // kTaken: the caller did the part itself; a worker that was woken for it stays awake for a while.
+  enum State : int { kIdle, kPosted, kTaken, kStop };
 
   struct Job {
     void* context = nullptr;
@@ -158,6 +178,7 @@ class ThreadPool {
   struct alignas(kAlignment) Worker {
     std::atomic<int> state{kIdle};
     std::atomic<int> processor{-1};  // where it ran last
+    std::atomic<bool> sleeps{false};
     std::exception_ptr error;
     std::thread thread;
   };
@@ -246,7 +267,7 @@ class ThreadPool {
     for (int i = helpers - 1; i >= 0; --i) {
       Worker& worker = worker_at(i);
       int expected = kPosted;
-      if (worker.state.compare_exchange_strong(expected, kIdle)) {
+      if (worker.state.compare_exchange_strong(expected, kTaken)) {
         worker.error = job.run(i + 1);
         pending_.fetch_sub(1);
       }
@@ -290,7 +311,9 @@ class ThreadPool {
     const auto called = [&worker] { return worker.state.load(std::memory_order_acquire) != kIdle; };
     for (;;) {
       detail::spin_until(called);
+      worker.sleeps.store(true, std::memory_order_relaxed);
       worker.state.wait(kIdle);
+      worker.sleeps.store(false, std::memory_order_relaxed);
       int expected = kPosted;
       if (worker.state.compare_exchange_strong(expected, kIdle)) {
         worker.processor.store(detail::current_processor(), std::memory_order_relaxed);
@@ -298,6 +321,8 @@ class ThreadPool {
         if (pending_.fetch_sub(1) == 1) pending_.notify_one();
       } else if (expected == kStop) {
         return;
+      } else if (expected == kTaken) {
+        worker.state.compare_exchange_strong(expected, kIdle);
       }
     }
   }
@@ -342,6 +367,8 @@ class ThreadPool {
   std::atomic<int> size_;
   std::atomic<bool> busy_{false};
   bool at_limit_ = false;
+  double missed_ = 0;  // flops that sleeping workers could have shared
+  std::chrono::steady_clock::time_point missed_at_;
   Job job_;
   Crew* crew_ = nullptr;
   Crew* forgotten_ = nullptr;
@@ -357,6 +384,11 @@ class ThreadPool {
   const double most = std::min(by_work, static_cast<double>(units));
   const int threads = ThreadPool::global().size();
   return most < threads ? static_cast<int>(most) : threads;
+}
+
+/// The same for a kernel that starts now: sleeping workers are not woken for every trifle.
+[[nodiscard]] inline int start_parts(double flops, Index units) {
+  return ThreadPool::global().worth_waking(plan_parts(flops, units), flops);
 }
 
 struct Range {
@@ -377,7 +409,7 @@ struct Range {
 template <class F>
 void parallel_for(double flops, Index units, F&& f) {
   if (units <= 0) return;
-  const int parts = plan_parts(flops, units);
+  const int parts = start_parts(flops, units);
   if (parts == 1) return static_cast<void>(f(Index{0}, units));
   ThreadPool::global().run(parts, [&](int part) {
     const Range range = part_range(units, parts, part);

@@ -74,12 +74,14 @@ struct Split {
   bool by_columns = true;
 };
 
-inline Split split_work(double flops, Index rows, Index blocks) {
+inline Split split_work(Index rows, Index columns, Index depth, Index blocks) {
+  // An element of C costs its read and write besides, what matters where the depth is small.
+  const double flops = 2.0 * double(rows) * double(columns) * (double(depth) + 4);
   // A part narrower than two tiles wastes the tile; rows split into whole tiles of six.
   const int by_rows = plan_parts(flops, (rows + 5) / 6);
   const int by_columns = plan_parts(flops, (blocks + 3) / 4);
-  if (by_rows >= by_columns) return {by_rows, false};
-  return {by_columns, true};
+  const int parts = ThreadPool::global().worth_waking(std::max(by_rows, by_columns), flops);
+  return {parts, by_columns > by_rows};
 }
 
 /// Part `part` of [0, count) in multiples of `unit`.
@@ -302,8 +304,7 @@ inline void outer_product(const Rows<T>& a, Index m, const Rows<T>& b, const Str
     return;
   }
   const Index blocks = (strip.columns + simd::kWidth<T> - 1) / simd::kWidth<T>;
-  const double flops = 2.0 * double(m) * double(strip.columns) * double(count);
-  const detail::Split split = detail::split_work(flops, m, blocks);
+  const detail::Split split = detail::split_work(m, strip.columns, count, blocks);
   ThreadPool::global().run(split.parts, [&](int part) {
     Range rows{0, m}, columns{0, blocks};
     if (split.by_columns) {
@@ -324,8 +325,7 @@ inline void product_packed(Index rows, Index columns, Index depth, const T* a, I
   if (rows == 0 || columns == 0) return;
   constexpr Index kW = simd::kWidth<T>;
   const Index blocks = (columns + kW - 1) / kW;
-  const double flops = 2.0 * double(rows) * double(columns) * double(depth);
-  const detail::Split split = detail::split_work(flops, rows, blocks);
+  const detail::Split split = detail::split_work(rows, columns, depth, blocks);
   ThreadPool::global().run(split.parts, [&](int part) {
     if (split.by_columns) {
       const Range range = detail::part_of(blocks, 4, part, split.parts);
