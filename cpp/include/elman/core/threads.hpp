@@ -264,9 +264,9 @@ class ThreadPool {
     for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
   }
 
-  // Whether a sleeping worker is likely to be woken on the caller's processor, wherever it ran last:
-  // a virtual one that rested does not count as idle. For 10 ms after a rest of 1 ms, or after a
-  // part that no worker began; to move a worker always would cost 5 us each time.
+  // Whether a sleeping worker is likely to be woken on the caller's processor, wherever it ran
+  // last: a virtual one that rested does not count as idle. For 10 ms after a rest of 1 ms, or
+  // after a part that no worker began; to move a worker always would cost 5 us each time.
   bool misplaces() noexcept {
     const auto now = std::chrono::steady_clock::now();
     if (now - dispatched_ > std::chrono::milliseconds(1)) {

@@ -48,23 +48,21 @@ class TileKernelGradient {
     return simd::reduce_add<T>(total) == T(0);
   }
 
-  /// f(tap, channel, block, packet) for every packet of the gradient of kernel `which`.
+  /// f(tap, channel, block, packet) for every packet of the gradient of kernel `which`, from any
+  /// thread.
   template <class F>
   void store(std::size_t which, F&& f) const {
-    for (Index item = 0; item < items(); ++item) {
-      const Piece p = piece(item);
-      for (Index c = 0; c < p.channels; ++c) {
-        const TilePiece<T>& side = p.chunk->sides[c < p.chunk->sides[0].count ? 0 : 1];
-        if (side.source != x_[which]) continue;
-        const Index channel = side.first + (&side == p.chunk->sides.data() ? c : c - before(p));
-        for (Index b = 0; b < p.blocks; ++b) {
-          simd::Packet<T> taps[9];
-          kernels::winograd_kernel_gradient<T>(sums_.data() + p.at + (c * p.blocks + b) * kW,
-                                               p.channels * p.blocks * kW, taps);
-          for (Index tap = 0; tap < 9; ++tap) f(tap, channel, p.first_block + b, taps[tap]);
+    parallel_for(1600.0 * double(channels_ * blocks_), items(), [&](Index begin, Index end) {
+      for (Index item = begin; item < end; ++item) {
+        const Piece p = piece(item);
+        for (Index c = 0; c < p.channels; ++c) {
+          const TilePiece<T>& side = p.chunk->sides[c < p.chunk->sides[0].count ? 0 : 1];
+          if (side.source != x_[which]) continue;
+          const Index channel = side.first + (&side == p.chunk->sides.data() ? c : c - before(p));
+          store_channel(p, c, channel, f);
         }
       }
-    }
+    });
   }
 
   /// The sum of all outputs, [columns].
@@ -87,6 +85,16 @@ class TileKernelGradient {
     Index channels, first_block, blocks, at;
   };
   static Index before(const Piece& p) { return p.chunk->sides[0].count; }
+
+  template <class F>
+  void store_channel(const Piece& p, Index c, Index channel, F& f) const {
+    for (Index b = 0; b < p.blocks; ++b) {
+      simd::Packet<T> taps[9];
+      kernels::winograd_kernel_gradient<T>(sums_.data() + p.at + (c * p.blocks + b) * kW,
+                                           p.channels * p.blocks * kW, taps);
+      for (Index tap = 0; tap < 9; ++tap) f(tap, channel, p.first_block + b, taps[tap]);
+    }
+  }
 
   void cut() {
     Index lanes = 0;
@@ -136,9 +144,8 @@ class TileKernelGradient {
         run(p, part_range(images_, int(parts_), int(i % parts_)), part + p.at, outputs);
       }
     });
-    for (Index part = 1; part < parts_; ++part) {
-      detail::add_piece<T>(sums_.data() + part * part_size_, sums_.data(), part_size_);
-    }
+    detail::add_parts<T>(sums_.data() + part_size_, parts_ - 1, part_size_, part_size_,
+                         sums_.data());
   }
 
   void run(const Piece& p, Range images, T* sums, T* outputs) const {
