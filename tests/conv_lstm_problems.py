@@ -79,7 +79,8 @@ WINDOWS = (
     {"images": (8, 7), "kernel": (2, 2), "f": 3, "c": 2, "stride": 3, "padding": "valid"},
     {"images": (7, 9), "kernel": (3, 2), "f": 5, "c": 1, "dilation": 2},
     {"images": (13, 11), "kernel": (1, 1), "f": 16, "c": 3},
-    {"images": (9, 11), "kernel": (3, 3), "f": 13, "c": 3},  # in tiles, as the next
+    {"images": (9, 11), "kernel": (3, 3), "f": 13, "c": 3},  # in tiles but for masks per gate
+    {"images": (7, 9), "kernel": (3, 3), "f": 19, "c": 2},  # in tiles, as the next
     {"images": (7, 8), "kernel": (3, 3), "f": 37, "c": 29, "padding": "valid"},
     {"images": (3, 4, 5), "kernel": (2, 3, 1), "f": 2, "c": 1},
     {"images": (5, 4, 3), "kernel": (2, 2, 2), "f": 3, "c": 2, "stride": 2},

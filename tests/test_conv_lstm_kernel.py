@@ -205,8 +205,9 @@ def test_an_impulse_moves_by_the_windows_reach():
     ],
 )
 def test_threads_change_no_bit(options, dtype):
-    for sizes in ({"images": (23, 19), "n": 3}, {"images": (61, 67), "n": 1, "t": 2}):
-        problem = ConvProblem(**sizes, kernel=(3, 3), c=2, f=11, **options)
+    large = {"images": (61, 67), "n": 1, "t": 2, "f": 11}  # masks per gate: not in tiles
+    for sizes in ({"images": (23, 19), "n": 3, "f": 21}, large):
+        problem = ConvProblem(**sizes, kernel=(3, 3), c=2, **options)
         operands, losses = problem.operands(), problem.projections()
         names = differentiable(operands)
 

@@ -266,9 +266,12 @@ def test_explain():
     text = ConvLSTM2D(40, 3, padding="same", dropout=0.5).explain((8, 10, 40, 40, 1), training=True)
     for part in ("compiled kernel conv_lstm", "8 samples, 10 steps, 1600 pixels", "one mask per"):
         assert part in text
-    assert "one product of depth 369" in text  # masks that differ by gate
+    assert "the masks of each gate on points of its own" in text
     tiles = ConvLSTM2D(40, 3, padding="same", dropout=0.5).explain((8, 10, 40, 40, 1))
     assert "Winograd F(2x2, 3x3): 16 products of depth 41, 48 tiles" in tiles
+    assert "masks" not in tiles
+    taps = ConvLSTM2D(40, 5, padding="same").explain((8, 10, 40, 40, 1))
+    assert "one product of depth 1025" in taps
     first = ConvLSTM2D(4, 3, data_format="channels_first").explain((1, 2, 1, 12, 12))
     assert "100 pixels" in first
     slow = ConvLSTM2D(4, 3, activation=lambda x: elman.activations.tanh(x) * 2.0)

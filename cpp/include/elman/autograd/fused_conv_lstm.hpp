@@ -218,7 +218,7 @@ class FusedConvLstm final : public FusedCell {
 
     void run_loop(bool training, T* h_last, T* c_last) {
       const bptt::ConvInputs<T> given = inputs();
-      const std::uint64_t form = given.steps_by_tiles() ? 2 : 1;
+      const std::uint64_t form = !given.steps_by_tiles() ? 1 : given.masks_per_gate() ? 3 : 2;
       const auto packed = caches->template of<T>().forward.get(
           key(form), cacheable(), [&](auto& w) { w.pack(given, weights()); });
       bptt::Outputs<T> out;
@@ -316,6 +316,7 @@ class FusedConvLstm final : public FusedCell {
     in.state = bptt::state_window(window, units());
     in.filters = units();
     in.dims = {x[0], x[1], window.inputs() * window.channels, window.outputs() * units()};
+    if (form.masks_per_gate) in.recurrent_dropout.gates = gates();
     return bptt::describe_conv(in, form);
   }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "elman/autograd/parallel.hpp"
 #include "elman/core/aligned.hpp"
 #include "elman/core/errors.hpp"
 #include "elman/core/shape.hpp"
@@ -79,7 +80,15 @@ class Tensor {
 
   [[nodiscard]] static Tensor zeros(const Shape& shape, DType dtype) {
     Tensor out(shape, dtype);
-    if (out.bytes() > 0) std::memset(out.impl_->data, 0, out.bytes());
+    if (out.bytes() == 0) return out;
+    constexpr std::size_t kPiece = 32 * 1024;  // of bytes
+    const std::size_t bytes = out.bytes();
+    char* const data = static_cast<char*>(out.impl_->data);
+    const auto clear = [=](Index begin, Index end) {
+      const std::size_t first = std::size_t(begin) * kPiece, last = std::size_t(end) * kPiece;
+      std::memset(data + first, 0, std::min(bytes, last) - first);
+    };
+    detail::parallel(2.0 * double(bytes), Index((bytes + kPiece - 1) / kPiece), clear);
     return out;
   }
   /// A view of foreign, C-contiguous memory; `owner` lives as long as any view of it.

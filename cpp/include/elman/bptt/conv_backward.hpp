@@ -129,11 +129,13 @@ class ConvBackward {
         2.0 * double(images * in_.pixels()) * double(turned_.depth() * in_.filters);
     if (w_.tiles) {
       const bool scales = in_.recurrent_dropout.gates != 0;
+      const Index gates = in_.recurrent_dropout.per_gate() ? Cell::kGates : 1;
       return detail::gradient_by_tiles(
-          turned_, w_.state_tiles, flops, slots(k, {}), stride, images,
-          [&](const detail::Place& at, Index block, const simd::Packet<T>& dh) {
-            epilogue(at, block, scales ? simd::mul(dh, factor(0, at, block)) : dh);
-          });
+          turned_, w_.state_tiles, gates, flops, slots(k, {}), stride, images,
+          [&](Index gate, const detail::Place& at, Index block, const simd::Packet<T>& dh) {
+            return scales ? simd::mul(dh, factor(int(gate), at, block)) : dh;
+          },
+          epilogue);
     }
     detail::over_rows(flops, images * in_.pixels(), [&](Index first, Index last) {
       Workspace& workspace = detail::thread_workspace();

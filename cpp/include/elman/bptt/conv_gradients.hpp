@@ -87,18 +87,22 @@ class ConvGradients {
     const List h_list = ordered(h), h_factors = ordered(factors(in_.recurrent_dropout));
     const List gradients =
         ordered(list([&](Index r, Index k) -> const T* { return dz(rows_.kept(r, k)); }));
-    const auto source = [](const Window& window, const List& images, const List& factors) {
+    const auto source = [](const Window& window, const List& images, const List& factors,
+                           Index factor_gate) {
       TileSource<T> out = TileSource<T>::of(window, nullptr, 0);
       out.images = images.data();
       if (!factors.empty()) out.factors = factors.data();
+      out.factor_gate = factor_gate;
       return out;
     };
-    const TileSource<T> xs = source(in_.input, x_list, x_factors);
-    const TileSource<T> hs = source(in_.state, h_list, h_factors);
+    const TileSource<T> xs = source(in_.input, x_list, x_factors, in_.input_dropout.gate_stride());
+    const TileSource<T> hs =
+        source(in_.state, h_list, h_factors, in_.recurrent_dropout.gate_stride());
     TileSource<T> dy;
     dy.channels = dy.pixel = row_;
     dy.images = gradients.data();
-    const TileKernelGradient<T> sum(TileGrid(in_.state), {&hs, &xs}, dy, images_);
+    const TileKernelGradient<T> sum(TileGrid(in_.state), {&hs, &xs}, dy, images_,
+                                    in_.masks_per_gate() ? kG : 1);
     if (!sum.finite()) return false;
     if (out_.recurrent_kernel != nullptr) {
       sum.store(0, Target{*this, in_.filters, out_.recurrent_kernel});
@@ -238,18 +242,19 @@ class ConvGradients {
     });
     const List listed = factors(in_.input_dropout);
     if (weights.x_tiles) {
-      const Index c = in_.input.channels;
+      const Index c = in_.input.channels, gate_stride = in_.input_dropout.gate_stride();
       return detail::gradient_by_tiles(
-          transposed_window(in_.input, row_), weights.input_tiles, flops, saved_.slots,
-          in_.pixels() * row_, images_,
+          transposed_window(in_.input, row_), weights.input_tiles, gate_stride != 0 ? kG : 1, flops,
+          saved_.slots, in_.pixels() * row_, images_,
+          [&](Index gate, const detail::Place& at, Index block, simd::Packet<T> gradient) {
+            if (listed.empty()) return gradient;
+            const T* factor = listed[static_cast<std::size_t>(at.image)] + gate * gate_stride +
+                              at.pixel * c + block * kW;
+            return simd::mul(gradient, simd::load_partial<T>(factor, c - block * kW));
+          },
           [&](const detail::Place& at, Index block, simd::Packet<T> gradient) {
-            const auto image = static_cast<std::size_t>(at.image);
             const Index first = at.pixel * c + block * kW, lanes = c - block * kW;
-            if (!listed.empty()) {
-              const T* factor = listed[image] + first;
-              gradient = simd::mul(gradient, simd::load_partial<T>(factor, lanes));
-            }
-            T* to = targets[image] + first;
+            T* to = targets[static_cast<std::size_t>(at.image)] + first;
             simd::store_partial<T>(to, simd::add(simd::load_partial<T>(to, lanes), gradient),
                                    lanes);
           });

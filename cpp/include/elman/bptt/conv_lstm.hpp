@@ -63,12 +63,13 @@ inline std::string describe_conv(const ConvInputs<T>& in, const CallForm& form) 
                      " samples, " + number(d.time) + " steps, " + number(pixels) + " pixels, " +
                      number(in.filters) + " filters; " + flops;
   if (form.scheduled) text += "\n" + detail::schedule_text(d, form);
-  const bool tiles = in.steps_by_tiles() && !form.masks_per_gate;
+  const bool tiles = in.steps_by_tiles();
   const Index channels = in.input.channels + in.filters;
   text += "\nboth convolutions of a step are ";
   if (tiles) {
     text += "Winograd F(2x2, 3x3): 16 products of depth " + number(channels) + ", " +
             number(TileGrid::kTiles) + " tiles of 2 x 2 pixels at a time, ";
+    if (in.masks_per_gate()) text += "the masks of each gate on points of its own, ";
   } else {
     text += "one product of depth " + number(depth) + ", " +
             number(detail::rows_at_once<T>(depth)) + " patches at a time, ";

@@ -32,21 +32,24 @@ struct ConvInputs : Inputs<T> {
   }
   Index padded() const { return simd::padded<T>(filters); }
   Index slots() const { return ConvLstm::kSlots * padded(); }
-  /// Whether the sums of a step and the gradients of the weights, and the gradient of h, are
-  /// computed in tiles of 2 x 2 pixels. Masks of their own for each gate would need the points of h
-  /// once for each.
+  /// Whether gates have masks of their own: then the points of x and h are made once for each.
+  bool masks_per_gate() const {
+    return this->input_dropout.per_gate() || this->recurrent_dropout.per_gate();
+  }
+  /// Whether the sums of a step and the gradients of the weights, and the gradients of h and of x,
+  /// are computed in tiles of 2 x 2 pixels. With masks per gate it is the sums of one gate.
   bool steps_by_tiles() const {
-    return tiles_fit(input) && tiles_fit(state) && !this->input_dropout.per_gate() &&
-           !this->recurrent_dropout.per_gate() &&
-           tiles_pay<T>(state, input.channels + filters, slots());
+    return tiles_fit(input) && tiles_fit(state) &&
+           tiles_pay<T>(state, input.channels + filters, masks_per_gate() ? padded() : slots());
   }
   bool state_gradient_by_tiles() const {
-    return tiles_fit(state) && !this->recurrent_dropout.per_gate() &&
-           tiles_pay<T>(state, slots(), filters);
+    const Index channels = this->recurrent_dropout.per_gate() ? padded() : slots();
+    return tiles_fit(state) && tiles_pay<T>(state, channels, filters);
   }
   bool input_gradient_by_tiles() const {
-    return tiles_fit(input) && !this->input_dropout.per_gate() &&
-           tiles_pay<T>(transposed_window(input, slots()), slots(), input.channels);
+    const Index channels = this->input_dropout.per_gate() ? padded() : slots();
+    return tiles_fit(input) &&
+           tiles_pay<T>(transposed_window(input, slots()), channels, input.channels);
   }
   /// Of one step of so many samples.
   double flops_of_step(Index images) const {
@@ -69,15 +72,16 @@ inline Window state_window(const Window& input, Index filters) {
 template <class T>
 struct ConvBackwardWeights {
   BackwardWeights<T, ConvLstm> input;
-  // [F blocks][taps reversed, gates, Fp][W]; with a mask per gate [F blocks][gates, taps, Fp][W]
+  // [F blocks][taps reversed, gates, Fp][W]; tap by tap with a mask per gate
+  // [F blocks][gates, taps, Fp][W]
   AlignedBuffer<T> state;
   // The points of `state`, and of the same of the kernel, where gradients go by tiles.
   TileWeights<T> state_tiles, input_tiles;
   bool per_gate = false, tiles = false, x_tiles = false;
 
   void pack(const ConvInputs<T>& in, const KerasWeights<T>& w, bool with_x) {
-    per_gate = in.recurrent_dropout.per_gate();
     tiles = in.state_gradient_by_tiles();
+    per_gate = !tiles && in.recurrent_dropout.per_gate();
     x_tiles = with_x && in.input_gradient_by_tiles();
     if (with_x && !x_tiles) input.pack(in.input.depth(), in.filters, w, true, false);
     if (x_tiles) {

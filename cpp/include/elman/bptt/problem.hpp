@@ -36,6 +36,8 @@ struct Factors {
   }
   bool shared() const { return gates == 1; }
   bool per_gate() const { return gates > 1; }
+  /// From the factors of a gate to those of the next; 0 where all have the same.
+  Index gate_stride() const { return per_gate() ? batch * columns : 0; }
 };
 
 /// What forward and backward both need. Steps s run 0 .. T-1 in processing order; the input step

@@ -347,20 +347,23 @@ inline void product_packed(Index rows, Index columns, Index depth, const T* a, I
 /// loses digits; bit-equal at any thread count.
 template <class T>
 inline void add_column_sums(const T* a, Index stride, Index rows, Index columns, T* out) {
-  parallel_for(double(rows) * double(columns), (columns + 63) / 64, [&](Index first, Index last) {
-    alignas(64) T partial[64];
-    for (Index block = first; block < last; ++block) {
-      const Index j0 = block * 64, width = std::min<Index>(64, columns - j0);
-      for (Index i0 = 0; i0 < rows; i0 += 256) {
-        std::fill_n(partial, 64, T(0));
-        for (Index i = i0; i < std::min(rows, i0 + 256); ++i) {
-          const T* row = a + i * stride + j0;
-          for (Index j = 0; j < width; ++j) partial[j] += row[j];
-        }
-        for (Index j = 0; j < width; ++j) out[j0 + j] += partial[j];
+  const Index groups = (columns + 63) / 64, chunks = (rows + 255) / 256;
+  T* partial = thread_scratch<T, 14>(chunks * groups * 64);
+  parallel_for(double(rows) * double(columns), chunks * groups, [=](Index first, Index last) {
+    for (Index item = first; item < last; ++item) {
+      const Index j0 = item % groups * 64, i0 = item / groups * 256;
+      const Index width = std::min<Index>(64, columns - j0);
+      alignas(64) T sum[64] = {};
+      for (Index i = i0; i < std::min(rows, i0 + 256); ++i) {
+        const T* row = a + i * stride + j0;
+        for (Index j = 0; j < width; ++j) sum[j] += row[j];
       }
+      std::copy_n(sum, 64, partial + item * 64);
     }
   });
+  for (Index chunk = 0; chunk < chunks; ++chunk, partial += groups * 64) {
+    for (Index j = 0; j < columns; ++j) out[j] += partial[j];
+  }
 }
 
 }  // namespace kernels

@@ -63,7 +63,26 @@ inline void winograd_input(const T* d, Index line, Index pixel, Index lanes, T* 
   }
 }
 
-/// The same for one channel; d [4, 4].
+/// The same of d times factors, whose pixels lie `factor_line` and `factor_pixel` apart.
+template <class T>
+inline void winograd_input_scaled(const T* d, Index line, Index pixel, const T* factor,
+                                  Index factor_line, Index factor_pixel, Index lanes, T* v,
+                                  Index stride) {
+  constexpr Index kW = simd::kWidth<T>;
+  for (Index c = 0; c < lanes; c += kW) {
+    alignas(64) T scaled[16 * kW];
+    for (Index i = 0; i < 4; ++i) {
+      const T *from = d + i * line + c, *by = factor + i * factor_line + c;
+      for (Index j = 0; j < 4; ++j) {
+        simd::store<T>(scaled + (4 * i + j) * kW, simd::mul(simd::loadu<T>(from + j * pixel),
+                                                            simd::loadu<T>(by + j * factor_pixel)));
+      }
+    }
+    winograd_input<T>(scaled, 4 * kW, kW, kW, v + c, stride);
+  }
+}
+
+/// The same as winograd_input for one channel; d [4, 4].
 template <class T>
 inline void winograd_input_single(const T* d, T* v, Index stride) {
   T t[16];

@@ -12,7 +12,8 @@ namespace elman {
 /// in the end G^T . G. The work is cut into parts of the images, chunks of the channels and groups
 /// of columns: each has sums of its own that stay in L2, and transforms what it reads again.
 /// Shapes    x: one or two images for every image of outputs, a pointer nullptr: zeros (cheapest
-///           where such images come last); dy: images [outputs, columns]
+///           where such images come last); dy: images [outputs, columns], the columns of `gates`
+///           gates of whole packets, each with factors of its own on x
 /// Cost      32 C columns flop and about 20 % of that in transforms a tile; bit-equal at any thread
 ///           count, as the sizes alone decide on the cuts
 template <class T>
@@ -25,10 +26,10 @@ class TileKernelGradient {
 
  public:
   TileKernelGradient(const TileGrid& grid, std::array<const TileSource<T>*, 2> x,
-                     const TileSource<T>& dy, Index images)
-      : grid_(grid), x_(x), dy_(dy), images_(images) {
+                     const TileSource<T>& dy, Index images, Index gates = 1)
+      : grid_(grid), x_(x), dy_(dy), images_(images), gates_(gates) {
     blocks_ = simd::padded<T>(dy.channels) / kW;
-    groups_ = (blocks_ + kMostBlocks - 1) / kMostBlocks;
+    groups_ = (blocks_ / gates + kMostBlocks - 1) / kMostBlocks * gates;
     cut();
     // Enough pieces to share out, of some hundred tiles each.
     const Index tiles = images * grid.per_image(), pieces = groups_ * Index(chunks_.size());
@@ -48,23 +49,21 @@ class TileKernelGradient {
     return simd::reduce_add<T>(total) == T(0);
   }
 
-  /// f(tap, channel, block, packet) for every packet of the gradient of kernel `which`.
+  /// f(tap, channel, block, packet) for every packet of the gradient of kernel `which`, from any
+  /// thread.
   template <class F>
   void store(std::size_t which, F&& f) const {
-    for (Index item = 0; item < items(); ++item) {
-      const Piece p = piece(item);
-      for (Index c = 0; c < p.channels; ++c) {
-        const TilePiece<T>& side = p.chunk->sides[c < p.chunk->sides[0].count ? 0 : 1];
-        if (side.source != x_[which]) continue;
-        const Index channel = side.first + (&side == p.chunk->sides.data() ? c : c - before(p));
-        for (Index b = 0; b < p.blocks; ++b) {
-          simd::Packet<T> taps[9];
-          kernels::winograd_kernel_gradient<T>(sums_.data() + p.at + (c * p.blocks + b) * kW,
-                                               p.channels * p.blocks * kW, taps);
-          for (Index tap = 0; tap < 9; ++tap) f(tap, channel, p.first_block + b, taps[tap]);
+    parallel_for(1600.0 * double(channels_ * blocks_), items(), [&](Index begin, Index end) {
+      for (Index item = begin; item < end; ++item) {
+        const Piece p = piece(item);
+        for (Index c = 0; c < p.channels; ++c) {
+          const TilePiece<T>& side = p.chunk->sides[c < p.chunk->sides[0].count ? 0 : 1];
+          if (side.source != x_[which]) continue;
+          const Index channel = side.first + (&side == p.chunk->sides.data() ? c : c - before(p));
+          store_channel(p, c, channel, f);
         }
       }
-    }
+    });
   }
 
   /// The sum of all outputs, [columns].
@@ -84,9 +83,19 @@ class TileKernelGradient {
   // sums of each part.
   struct Piece {
     const Chunk* chunk;
-    Index channels, first_block, blocks, at;
+    Index channels, first_block, blocks, at, gate;
   };
   static Index before(const Piece& p) { return p.chunk->sides[0].count; }
+
+  template <class F>
+  void store_channel(const Piece& p, Index c, Index channel, F& f) const {
+    for (Index b = 0; b < p.blocks; ++b) {
+      simd::Packet<T> taps[9];
+      kernels::winograd_kernel_gradient<T>(sums_.data() + p.at + (c * p.blocks + b) * kW,
+                                           p.channels * p.blocks * kW, taps);
+      for (Index tap = 0; tap < 9; ++tap) f(tap, channel, p.first_block + b, taps[tap]);
+    }
+  }
 
   void cut() {
     Index lanes = 0;
@@ -115,10 +124,17 @@ class TileKernelGradient {
 
   [[nodiscard]] Index items() const { return groups_ * Index(chunks_.size()); }
   [[nodiscard]] Piece piece(Index item) const {
-    const Range group = part_range(blocks_, int(groups_), int(item % groups_));
+    const Index of_gate = blocks_ / gates_, groups = groups_ / gates_;
+    const Index gate = item % groups_ / groups;
+    const Range group = part_range(of_gate, int(groups), int(item % groups));
+    const Index first = gate * of_gate + group.begin;
     const Chunk& chunk = chunks_[std::size_t(item / groups_)];
-    return {&chunk, chunk.channels(), group.begin, group.size(),
-            kPoints * kW * (chunk.first * blocks_ + chunk.channels() * group.begin)};
+    return {&chunk,
+            chunk.channels(),
+            first,
+            group.size(),
+            kPoints * kW * (chunk.first * blocks_ + chunk.channels() * first),
+            gate};
   }
 
   void add_up(double flops) {
@@ -136,9 +152,8 @@ class TileKernelGradient {
         run(p, part_range(images_, int(parts_), int(i % parts_)), part + p.at, outputs);
       }
     });
-    for (Index part = 1; part < parts_; ++part) {
-      detail::add_piece<T>(sums_.data() + part * part_size_, sums_.data(), part_size_);
-    }
+    detail::add_parts<T>(sums_.data() + part_size_, parts_ - 1, part_size_, part_size_,
+                         sums_.data());
   }
 
   void run(const Piece& p, Range images, T* sums, T* outputs) const {
@@ -157,7 +172,8 @@ class TileKernelGradient {
       if (outputs != nullptr) add_rows(e + kSumPoint * distance, tiles, lanes, outputs);
       std::array<bool, 2> used{};
       for (std::size_t i = 0; i < 2; ++i) {
-        const TilePiece<T>& side = p.chunk->sides[i];
+        TilePiece<T> side = p.chunk->sides[i];
+        side.gate = p.gate;
         used[i] = side.count > 0 && any(*side.source, places[0].image, places[tiles - 1].image);
         if (used[i]) points.load(side, places.data(), tiles);
       }
@@ -209,7 +225,7 @@ class TileKernelGradient {
   TileGrid grid_;
   std::array<const TileSource<T>*, 2> x_;
   const TileSource<T>& dy_;
-  Index images_, channels_ = 0, blocks_ = 0, groups_ = 1, parts_ = 1, part_size_ = 0;
+  Index images_, gates_, channels_ = 0, blocks_ = 0, groups_ = 1, parts_ = 1, part_size_ = 0;
   std::vector<Chunk> chunks_;
   AlignedBuffer<T> sums_;
 };

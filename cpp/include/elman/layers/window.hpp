@@ -213,6 +213,19 @@ inline void add_piece(const T* from, T* to, Index count) {
   for (; i < count; ++i) to[i] += from[i];
 }
 
+/// to[i] += the sums i of `parts` parts that lie `stride` apart, one after the other.
+template <class T>
+inline void add_parts(const T* sums, Index parts, Index stride, Index count, T* to) {
+  constexpr Index kPiece = 512;
+  const Index pieces = (count + kPiece - 1) / kPiece;
+  parallel_for(4.0 * double(parts * count), pieces, [=](Index begin, Index end) {
+    const Index first = begin * kPiece, size = std::min(count, end * kPiece) - first;
+    for (Index part = 0; part < parts; ++part) {
+      add_piece<T>(sums + part * stride + first, to + first, size);
+    }
+  });
+}
+
 }  // namespace detail
 
 /// patches[r] = what output first + r sees, taps in the order depth, height, width, channel.
