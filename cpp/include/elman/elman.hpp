@@ -66,6 +66,7 @@
 #include "elman/core/random.hpp"
 #include "elman/core/shape.hpp"
 #include "elman/core/threads.hpp"
+#include "elman/core/waiting.hpp"
 #include "elman/core/workspace.hpp"
 #include "elman/kernels/activation.hpp"
 #include "elman/kernels/indirect.hpp"

@@ -15,10 +15,6 @@
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
-#include <signal.h>
-#endif
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
 #endif
 
 #include "elman/core/aligned.hpp"
@@ -26,52 +22,9 @@
 #include "elman/core/errors.hpp"
 #include "elman/core/placement.hpp"
 #include "elman/core/shape.hpp"
+#include "elman/core/waiting.hpp"
 
 namespace elman {
-
-namespace detail {
-
-inline void cpu_pause() noexcept {
-#if defined(__x86_64__) || defined(_M_X64)
-  _mm_pause();
-#elif defined(__aarch64__)
-  __asm__ __volatile__("yield");
-#endif
-}
-
-/// Spins until ready() or for at most 20 us, about one wake-up of a parked thread: a time loop
-/// that forks every few microseconds never sleeps, and an idle pool stops burning cores at once.
-template <class Ready>
-void spin_until(Ready&& ready) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
-  do {
-    for (int i = 0; i < 32; ++i) {
-      if (ready()) return;
-      cpu_pause();
-    }
-  } while (std::chrono::steady_clock::now() < end);
-}
-
-/// Holds signals back from the threads that are started during its life, so that Ctrl-C reaches
-/// the thread that handles it.
-class SignalShield {
-#if defined(__unix__) || defined(__APPLE__)
- public:
-  SignalShield() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &saved_);
-  }
-  ~SignalShield() { pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
-  SignalShield(const SignalShield&) = delete;
-  SignalShield& operator=(const SignalShield&) = delete;
-
- private:
-  sigset_t saved_;
-#endif
-};
-
-}  // namespace detail
 
 /// The threads that the kernels share. Workers start with the first run() that needs them, spin
 /// for 20 us after their work and then sleep; a forked child starts again without any.
@@ -114,7 +67,7 @@ class ThreadPool {
   /// few and the workers sleep. Waking one takes 10 us, or 100 after a longer rest, which a kernel
   /// between much serial work would pay each time; where such kernels are dense, they wake it.
   [[nodiscard]] int worth_waking(int parts, double flops) noexcept {
-    constexpr double kFlopsToWake = 2.5e6, kMissedToWake = 6e7;
+    constexpr double kFlopsToWake = 4e6, kMissedToWake = 6e7;
     if (parts <= 1 || flops >= kFlopsToWake || size() == 1) return parts;
     if (inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
