@@ -83,6 +83,7 @@
 #include "elman/layers/losses.hpp"
 #include "elman/layers/normalization.hpp"
 #include "elman/layers/pool.hpp"
+#include "elman/layers/tile_points.hpp"
 #include "elman/layers/tiles.hpp"
 #include "elman/layers/tiles_gradient.hpp"
 #include "elman/layers/up_sampling.hpp"
