@@ -12,20 +12,18 @@ from elman._keywords import named_keywords
 from elman.callbacks import History
 from elman.gradient import flatten, map_structure
 from elman.models import loops, step
+from elman.models.batches import Batch, standardized
 from elman.models.collected import Collected
 from elman.models.compiled import Compiled
-from elman.models.data import (
-    ArrayData,
-    Batch,
-    StreamData,
-    holds_arrays,
-    make_data,
-    standardized,
-)
+from elman.models.data import ArrayData, holds_arrays, make_data
+from elman.models.lists import is_ragged
+from elman.models.output_steps import keeps_list
 from elman.models.pieces import pieces_of
-from elman.models.ragged import RaggedData, is_ragged
+from elman.models.ragged import RaggedData
+from elman.models.streams import StreamData
 
 _BATCH_SIZE = 32
+_PREDICTS = ("predict", "predict_on_batch")
 
 
 class Training(Compiled):
@@ -56,7 +54,7 @@ class Training(Compiled):
         shuffle: bool | str = False,
         steps: int | None = None,
     ) -> Any:
-        if self._is_list(x):
+        if self._is_list(where, x):
             return self._ragged(where, x, y, sample_weight, batch_size, shuffle, steps)
         return make_data(
             self._where(where),
@@ -73,14 +71,20 @@ class Training(Compiled):
 
     def _listed(self, where: str, x: Any, y: Any, sample_weight: Any) -> Batch | None:
         """One batch of lists of sequences, if they are that."""
-        if not self._is_list(x):
+        if not self._is_list(where, x):
             return None
         return self._ragged(where, x, y, sample_weight, 1).all_rows()
 
-    def _is_list(self, x: Any) -> bool:
-        """Whether an input is a list of sequences, and not the array that a list may stand for."""
+    def _is_list(self, where: str, x: Any) -> bool:
+        """Whether an input is a list of sequences, and not the array that a list may stand for.
+
+        What `predict` returns for a list does not depend on whether its lengths are equal.
+        """
         shape = self.__dict__.get("_input_shape")
-        return is_ragged(x, self._one_input, len(shape) if isinstance(shape, tuple) else None)
+        rank = len(shape) if isinstance(shape, tuple) else None
+        if is_ragged(x, self._one_input, rank):
+            return True
+        return where in _PREDICTS and not self.structure.stateful and keeps_list(self, x, rank)
 
     def _ragged(
         self,
@@ -98,7 +102,11 @@ class Training(Compiled):
             raise ValueError(fail_text(self._where(where), "steps", "None", got, hint))
         size = self._default_batch_size() if batch_size is None else batch_size
         parts = (x, y, sample_weight, size, shuffle)
-        flags = {"training": where in ("fit", "train_on_batch"), "ordered": where == "fit"}
+        flags = {
+            "training": where in ("fit", "train_on_batch"),
+            "ordered": where == "fit",
+            "predicting": where in _PREDICTS,
+        }
         return RaggedData(self, self._where(where), *parts, **flags)
 
     def _check_whole_batches(self, where: str, data: Any) -> None:
@@ -262,7 +270,8 @@ class Training(Compiled):
         Args:
             x: array (N, ...), a list of sequences (T_i, ...) or a source of batches, as in `fit`.
                 Outputs of a list whose shape depends on the length are a list as well, in the same
-                order.
+                order, whatever the number of sequences and their lengths. (A functional model with
+                a fixed number of steps returns arrays, and so does a stateful model.)
             batch_size: samples that are computed at once.
             verbose: 0 for no progress bar; there is none anyway for less than a second of work.
             steps: number of batches, for sources that do not end.
