@@ -43,7 +43,8 @@ def as_tensor(x: Any, dtype: str | None = None) -> Any:
                 raise ValueError(
                     f"expected a number within int64, got one of {given.bit_length()} bits"
                 )
-            raise TypeError(f"expected an array of numbers, got dtype {kind}")
+            got = "None" if given is None else f"dtype {kind}"
+            raise TypeError(f"expected an array of numbers, got {got}")
         if kind == np.uint64 and x.size and x.max() > np.iinfo(np.int64).max:
             raise ValueError(f"expected integers within int64, got {x.max()}")
         near = _NAME_OF.get(kind.newbyteorder("="))

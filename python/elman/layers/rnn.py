@@ -179,7 +179,9 @@ class RNN(TakesStates, CarriedStates):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(N, T, H) or (N, H); a list with the shapes of the states that are returned."""
-        batch, length, *step = _first(input_shape)
+        shape = _first(input_shape)
+        self._check_rank(shape, "compute_output_shape")
+        batch, length, *step = shape
         size, states = step_shapes(self.cell, tuple(step))
         out: Shape = (batch, length, *size) if self.return_sequences else (batch, *size)
         last = [(batch, *state) for state in states] if self.return_state else []

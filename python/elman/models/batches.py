@@ -6,6 +6,7 @@ x and y may be lists or dicts for several inputs and outputs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +72,20 @@ def standardized(
     )
 
 
+def check_counts(where: str, number: int, y: Any, sample_weight: Any) -> None:
+    """ValueError for targets or weights of another number of samples than x."""
+    for what, value in (("y", y), ("sample_weight", sample_weight)):
+        parts: Iterable[tuple[Any, Any]] = [(None, value)]
+        if isinstance(value, (dict, list)):
+            parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, leaf in parts:
+            if leaf is not None and len(leaf) != number:
+                place = what if key is None else f"{what}[{key!r}]"
+                hint = "" if key is None else "a list or dict has one array for each output"
+                expected = f"{number} samples as in x"
+                raise ValueError(fail_text(where, place, expected, len(leaf), hint))
+
+
 def _as_array(where: str, what: str, value: Any) -> np.ndarray:
     if isinstance(value, Tensor):
         return np.asarray(value)
@@ -87,7 +102,8 @@ def _as_array(where: str, what: str, value: Any) -> np.ndarray:
         got = f"a {type(value).__name__}"
         raise ValueError(fail_text(where, what, "an array of numbers", got, hint)) from None
     if array.dtype.kind not in "fiub":
-        hint = _RAGGED if array.dtype.kind == "O" else ""
+        ragged = array.dtype.kind == "O" and any(isinstance(i, Sized) for i in array.flat)
+        hint = _RAGGED if ragged else ""
         got = f"dtype {array.dtype}"
         raise ValueError(fail_text(where, what, "an array of numbers", got, hint))
     if array.ndim == 0:

@@ -6,6 +6,7 @@ Arrays are never copied as a whole: a batch is a slice, or is gathered by index.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy as np
 
 from elman import _random
 from elman._backend import core
-from elman._errors import fail_text
+from elman._errors import fail_text, is_whole
 from elman._tensors import is_array
 from elman.gradient import flatten, map_structure
-from elman.models.batches import PER_INPUT, Batch, is_lazy, standardized
+from elman.models.batches import PER_INPUT, Batch, check_counts, is_lazy, standardized
 from elman.models.streams import StreamData
 
 
@@ -32,7 +33,7 @@ class ArrayData:
         batch_size: int,
         shuffle: bool | str = False,
     ) -> None:
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        if not is_whole(batch_size) or batch_size < 1:
             expected = "a positive whole number"
             raise ValueError(fail_text(where, "batch_size", expected, repr(batch_size)))
         self._x, self._y, self._weight = x, y, sample_weight
@@ -47,11 +48,7 @@ class ArrayData:
             if count != number:
                 expected = f"{number} samples as in {first}"
                 raise ValueError(fail_text(where, what, expected, count, PER_INPUT))
-        for what, value in (("y", self._y), ("sample_weight", self._weight)):
-            for leaf in flatten(value) if value is not None else ():
-                if leaf is not None and len(leaf) != number:
-                    expected = f"{number} samples as in x"
-                    raise ValueError(fail_text(where, what, expected, len(leaf)))
+        check_counts(where, number, self._y, self._weight)
         if number == 0:
             raise ValueError(fail_text(where, "x", "at least one sample", "0 samples"))
         return number
@@ -76,9 +73,9 @@ class ArrayData:
 
     def split(self, where: str, fraction: float) -> tuple[ArrayData, ArrayData]:
         """The first samples, and the last `fraction` of them; both share the arrays."""
-        if not 0 < fraction < 1:
+        if not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
             expected = "a number between 0 and 1"
-            raise ValueError(fail_text(where, "validation_split", expected, fraction))
+            raise ValueError(fail_text(where, "validation_split", expected, repr(fraction)))
         border = int(self.samples * (1.0 - fraction))
         if border in (0, self.samples):
             expected = f"both parts of {self.samples} samples to be non-empty"
@@ -163,7 +160,7 @@ def make_data(
     """
     if shuffle not in (True, False, "batch"):
         raise ValueError(fail_text(where, "shuffle", "True, False or 'batch'", repr(shuffle)))
-    if steps is not None and (not isinstance(steps, (int, np.integer)) or steps < 1):
+    if steps is not None and (not is_whole(steps) or steps < 1):
         raise ValueError(fail_text(where, "steps", "a positive whole number", repr(steps)))
     if x is None:
         raise ValueError(fail_text(where, "x", "arrays or a source of batches", None))

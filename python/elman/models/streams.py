@@ -12,7 +12,7 @@ from elman import _random
 from elman._backend import core
 from elman._errors import fail_text
 from elman.gradient import flatten
-from elman.models.batches import Batch, standardized
+from elman.models.batches import Batch, check_counts, standardized
 
 
 class StreamData:
@@ -117,11 +117,7 @@ class StreamData:
             return batch
         x, y, weight = standardized(self._where, x, y, weight, self._single)
         size = len(flatten(x)[0])
-        for what, value in (("y", y), ("sample_weight", weight)):
-            for leaf in flatten(value) if value is not None else ():
-                if leaf is not None and len(leaf) != size:
-                    expected = f"{size} samples as in x"
-                    raise ValueError(fail_text(self._where, what, expected, len(leaf)))
+        check_counts(self._where, size, y, weight)
         if size == 0:
             raise ValueError(
                 fail_text(self._where, "x", "batches of at least one sample", "0 samples")

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from elman._errors import fail_text
+from elman._errors import fail_text, is_whole
 from elman._keywords import named_keywords
 from elman.callbacks import History
 from elman.gradient import flatten, map_structure
 from elman.models import loops, step
-from elman.models.batches import Batch, standardized
+from elman.models.batches import Batch, check_counts, standardized
 from elman.models.collected import Collected
 from elman.models.compiled import Compiled
 from elman.models.data import ArrayData, holds_arrays, make_data
@@ -130,6 +130,7 @@ class Training(Compiled):
         size = len(flatten(parts[0])[0])
         if size == 0:
             raise ValueError(fail_text(self._where(where), "x", "at least one sample", "0 samples"))
+        check_counts(self._where(where), size, *parts[1:])
         return Batch(*parts, size=size)
 
     # -- fit, evaluate, predict -----------------------------------------------------------------
@@ -195,6 +196,7 @@ class Training(Compiled):
         """
         self._check_compiled("fit")
         _check_epochs(self._where("fit"), epochs, initial_epoch)
+        _check_frequency(self._where("fit"), validation_freq)
         verbose = loops.check_verbose(self._where("fit"), verbose)
         class_weights = step.checked_class_weight(self._where("fit"), class_weight)
         data = self._data("fit", x, y, sample_weight, batch_size, shuffle, steps_per_epoch)
@@ -215,7 +217,7 @@ class Training(Compiled):
             if part is not None:
                 self._check_whole_batches("fit", part)
         self.reported_nonfinite = False
-        span = (initial_epoch, epochs)
+        span = (int(initial_epoch), int(epochs))
         run = loops.Fit(self, data, span, class_weights, validation, validation_freq)
         return run.run(callbacks, verbose)
 
@@ -334,8 +336,18 @@ class Training(Compiled):
 
 def _check_epochs(where: str, epochs: Any, initial_epoch: Any) -> None:
     for what, value in (("epochs", epochs), ("initial_epoch", initial_epoch)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        if not is_whole(value) or value < 0:
             raise ValueError(fail_text(where, what, "a whole number", repr(value)))
+
+
+def _check_frequency(where: str, given: Any) -> None:
+    if is_whole(given):
+        fits = given > 0
+    else:
+        fits = isinstance(given, Collection) and all(map(is_whole, given))
+    if not fits:
+        expected = "a positive whole number, or a list of epochs"
+        raise ValueError(fail_text(where, "validation_freq", expected, repr(given)))
 
 
 def _returned(logs: dict[str, Any], as_dict: bool) -> Any:
