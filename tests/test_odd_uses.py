@@ -89,6 +89,13 @@ def test_objects_that_are_no_sequences_are_not_to_be_padded():
         compiled().fit(X, np.array([1, 2, 3, None], object), verbose=0)
 
 
+def test_a_loss_of_numpy_functions_has_no_gradients():
+    model = elman.Sequential([layers.Dense(1)])
+    model.compile("sgd", lambda y_true, y_pred: np.mean(np.abs(y_true - y_pred)))
+    text = r"\[Model\] loss: expected a Tensor from the loss function, got float32; .*elman.backend"
+    refused(text, model.fit, X[:, 0], Y, verbose=0, error=TypeError)
+
+
 # -- calls ---------------------------------------------------------------------------------------
 
 
@@ -107,6 +114,12 @@ def test_a_sequential_model_takes_a_list_of_one_input():
 def test_none_is_named():
     for layer in (layers.LSTM(2), layers.Dense(2), layers.Conv1D(2, 3)):
         refused(r"x: expected an array of numbers, got None", layer, None, error=TypeError)
+
+
+def test_an_error_names_one_place():
+    hidden = np.ma.masked_array([[1.0, 2.0]], [[False, True]])
+    text = r"^\[Dense.call\] x: expected an array of numbers or booleans, got a masked array; use"
+    refused(text, layers.Dense(2), hidden, error=TypeError)
 
 
 # -- shapes --------------------------------------------------------------------------------------

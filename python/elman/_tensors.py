@@ -57,9 +57,13 @@ def named_tensor(x: Any, dtype: str | None, where: str, what: str) -> Any:
     try:
         return as_tensor(x, dtype)
     except (TypeError, ValueError) as error:
-        text = str(error)
-        text = text.split(": ", 1)[-1] if text.startswith("[") else text
-        raise type(error)(f"[{where}] {what}: {text}") from None
+        raise type(error)(f"[{where}] {what}: {unplaced(error)}") from None
+
+
+def unplaced(error: Exception) -> str:
+    """The text of an error without the function and argument that it names."""
+    text = str(error)
+    return text.split(": ", 1)[-1] if text.startswith("[") else text
 
 
 def as_float(x: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from elman import losses, metrics
 from elman._backend import core
 from elman._errors import fail_text
+from elman._tensors import Tensor
 
 _KNOWN = losses.mean_squared_error.__module__  # the module of all loss functions
 
@@ -191,6 +192,10 @@ class Objective:
         if y_pred.ndim == 1:  # one number per sample: a column
             y_pred = core.expand_dims(y_pred, -1)
         value = output.loss(y_true, y_pred, sample_weight)
+        if not isinstance(value, Tensor):
+            expected, got = "a Tensor from the loss function", type(value).__name__
+            hint = "the functions of elman.backend have gradients, those of numpy have none"
+            raise TypeError(fail_text("Model", "loss", expected, got, hint))
         return value if value.ndim == 0 else core.mean(value)
 
     def update(self, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
