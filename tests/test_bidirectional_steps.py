@@ -10,7 +10,7 @@ import pytest
 
 import elman
 from elman.layers import GRU, LSTM, Bidirectional, Dense, SimpleRNN
-from test_layers_steps import MAKERS, MASKS, N, T, close, data, every_layer, over
+from layer_steps import MAKERS, MASKS, N, T, close, data, every_layer, over, twins
 
 K = elman.backend
 
@@ -161,10 +161,9 @@ def test_a_stateful_pair(cls):
     x, resets, *_ = data()
     resets[:2] = False
     assert resets[2:, 1:].any(1).all()
-    layer = Bidirectional(cls(7, stateful=True, return_sequences=True, dtype="float64"), None)
-    fresh = Bidirectional(cls(7, return_sequences=True, dtype="float64"), None)
-    layer(x), fresh(x)
-    fresh.set_weights(layer.get_weights())
+    flags = {"return_sequences": True, "dtype": "float64"}
+    layer, fresh = twins(lambda **more: Bidirectional(cls(7, **flags, **more), None), x)
+    layer(x)
     carried = [np.asarray(state) for state in layer.states]
     got = [np.asarray(part) for part in layer(x, reset_mask=resets)]
     for row in range(N):

@@ -13,11 +13,12 @@ import pytest
 import elman
 from conv_lstm_problems import WINDOWS, ConvProblem
 from elman.layers import ConvLSTM2D
-from problems import RESETS, differentiable, kernel_gradients, solve_kernel, used_steps
+from layer_steps import check_explained, check_resets_of_carried_states, kept_mebibytes, twins
+from problems import RESETS, kernel_gradients, solve_kernel, used_steps
 from test_determinism import same_with_all_threads
 from test_recurrent_gradients import check as check_gradients
 from test_recurrent_reference import check as check_forward
-from test_recurrent_steps import grid
+from test_recurrent_steps import check_output_is_h, everything, grid
 
 WINDOW_NAMES = ["x".join(map(str, w["images"])) for w in WINDOWS]
 every_window = pytest.mark.parametrize("window", WINDOWS, ids=WINDOW_NAMES)
@@ -69,14 +70,7 @@ def test_thread_counts(images, resets):
     options = {"initial_state": True, "state_sequences": True, "lengths": True, "mask": "holes"}
     n = 31 if images[0] < 9 else 3
     problem = ConvProblem(images, (3, 3), n=n, t=5, c=2, f=11, **options, resets=resets)
-    operands, losses = problem.operands(), problem.projections()
-    names = differentiable(operands)
-
-    def compute():
-        outputs, found = kernel_gradients(problem, operands, losses, "float32", names)
-        return [*outputs, *found.values()]
-
-    same_with_all_threads(compute)
+    same_with_all_threads(partial(everything, problem))
 
 
 @every_resets
@@ -104,40 +98,20 @@ def test_skipped_frames_do_not_exist(resets):
 def test_an_output_without_skipped_steps_is_h():
     """Then the states of all steps cost no second array, but stay a result of their own."""
     problem = ConvProblem(state_sequences=True, resets="some", initial_state=True)
-    operands = problem.operands()
-    outputs = solve_kernel(problem, operands, "float32")
-    np.testing.assert_array_equal(outputs[0], outputs[3])
-    masked = {**operands, "mask": np.ones((problem.n, problem.t), bool)}
-    again = solve_kernel(replace(problem, mask="holes"), masked, "float32")
-    for a, b in zip(outputs, again, strict=True):
-        np.testing.assert_array_equal(a, b)
+    check_output_is_h(problem, 3)
 
 
 def test_explain_names_masks_resets_and_lengths():
     x = np.zeros((5, 11, 12, 10, 1))
     layer = ConvLSTM2D(4, 3)
     layer(x)
-    plain = layer.explain(x, training=True)
-    assert "resets" not in plain
-    lengths = np.array([11, 0, 4, 7, 1])
-    resets = np.zeros((5, 11), bool)
-    for given, used in (
-        ({"lengths": lengths}, 23),
-        ({"mask": np.arange(11) < lengths[:, None]}, 23),
-        ({"reset_mask": resets}, 55),
-        ({"reset_mask": resets, "lengths": lengths}, 23),
-    ):
-        text = layer.explain(x, training=True, **given)
-        assert "compiled kernel conv_lstm" in text
-        assert "mask, lengths and resets in the kernel" in text
-        assert f"{used} of 55 steps are computed" in text
+    plain, text = check_explained(layer, x, "conv_lstm")
     flops = [float(t.split(" MFLOP")[0].split()[-1]) for t in (text, plain)]
     assert abs(flops[0] / flops[1] - 23 / 55) < 0.01
     kept = {}
     for sequences in (False, True):
         one = ConvLSTM2D(32, 3, return_sequences=sequences)
-        text = one.explain((8, 10, 34, 34, 1), training=True)
-        kept[sequences] = int(text.split("kept for the backward pass: ")[1].split(" MiB")[0])
+        kept[sequences] = kept_mebibytes(one, (8, 10, 34, 34, 1))
     pixels = 8 * 10 * 32 * 32 * 32 * 4 / 2**20
     assert kept == {True: round(5 * pixels), False: round(6 * pixels)}
 
@@ -145,14 +119,9 @@ def test_explain_names_masks_resets_and_lengths():
 def test_a_stateful_layer_starts_anew_from_zeros():
     rng = np.random.default_rng(3)
     x, resets = rng.normal(size=(3, 7, 4, 5, 1)), rng.random((3, 7)) < 0.4
-    layer = ConvLSTM2D(2, 2, stateful=True, return_sequences=True, dtype="float64")
-    fresh = ConvLSTM2D(2, 2, return_sequences=True, dtype="float64")
-    layer(x), fresh(x)
-    fresh.set_weights(layer.get_weights())
-    layer.reset_states()
-    layer(x[:, :4], reset_mask=resets[:, :4])
-    whole = np.asarray(fresh(x, reset_mask=resets))
-    np.testing.assert_array_equal(layer(x[:, 4:], reset_mask=resets[:, 4:]), whole[:, 4:])
+    flags = {"return_sequences": True, "dtype": "float64"}
+    layer, fresh = twins(lambda **more: ConvLSTM2D(2, 2, **flags, **more), x)
+    check_resets_of_carried_states(layer, fresh, x, resets, 4)
 
 
 def test_a_model_learns_from_sequences_of_different_lengths():

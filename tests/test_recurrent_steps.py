@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-import elman
 from problems import (
     KINDS,
     RESETS,
@@ -19,6 +18,7 @@ from problems import (
     kernel_gradients,
     solve_kernel,
 )
+from test_determinism import same_with_all_threads
 from test_recurrent_gradients import check as check_gradients
 from test_recurrent_reference import check as check_forward
 
@@ -96,28 +96,30 @@ def test_thread_counts(kind):
     options = {"initial_state": True, "state_sequences": True, "lengths": True}
     for size, resets in itertools.product(sizes, RESETS):
         problem = Problem(kind, *size, **options, mask="holes", resets=resets)
-        operands, losses = problem.operands(), problem.projections()
-        names = differentiable(operands)
-        found = []
-        for count in (1, 2, 3, 5):
-            elman.set_num_threads(count)
-            found.append(kernel_gradients(problem, operands, losses, "float32", names))
-        for outputs, gradients in found[1:]:
-            for a, b in zip(outputs, found[0][0], strict=True):
-                np.testing.assert_array_equal(a, b)
-            for name in names:
-                np.testing.assert_array_equal(gradients[name], found[0][1][name])
+        same_with_all_threads(partial(everything, problem))
+
+
+def everything(problem):
+    """All outputs and gradients."""
+    operands = problem.operands()
+    names = differentiable(operands)
+    outputs, found = kernel_gradients(problem, operands, problem.projections(), "float32", names)
+    return [*outputs, *found.values()]
+
+
+def check_output_is_h(problem, place):
+    """The output equals the result at `place`, also with a mask that skips nothing."""
+    operands = problem.operands()
+    outputs = solve_kernel(problem, operands, "float32")
+    np.testing.assert_array_equal(outputs[0], outputs[place])
+    masked = {**operands, "mask": np.ones((problem.n, problem.t), bool)}
+    again = solve_kernel(replace(problem, mask="holes"), masked, "float32")
+    for a, b in zip(outputs, again, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_output_without_skipped_steps_is_h(kind):
     """Then the states of all steps cost no second array, but stay a result of their own."""
     problem = Problem(kind, state_sequences=True, resets="some", initial_state=True)
-    operands = problem.operands()
-    outputs = solve_kernel(problem, operands, "float32")
-    h_all = outputs[3] if kind == "lstm" else outputs[2]
-    np.testing.assert_array_equal(outputs[0], h_all)
-    masked = {**operands, "mask": np.ones((problem.n, problem.t), bool)}
-    again = solve_kernel(replace(problem, mask="holes"), masked, "float32")
-    for a, b in zip(outputs, again, strict=True):
-        np.testing.assert_array_equal(a, b)
+    check_output_is_h(problem, 3 if kind == "lstm" else 2)

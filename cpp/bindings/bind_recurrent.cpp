@@ -6,12 +6,14 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings.hpp"
+#include "collected.hpp"
 #include "convert.hpp"
 #include "numpy_view.hpp"
 #include "recurrent_cells.hpp"
@@ -63,9 +65,9 @@ class BoundCell {
  public:
   BoundCell(nb::object cell, nb::object kernel, nb::object recurrent_kernel, nb::object bias,
             bool return_sequences, bool return_state, bool go_backwards)
-      : cell_(nb::cast<FusedCell&>(cell)),
-        kernel_(nb::cast<Variable&>(kernel)),
-        recurrent_kernel_(nb::cast<Variable&>(recurrent_kernel)),
+      : cell_(nb::cast<FusedCell*>(cell)),
+        kernel_(nb::cast<Variable*>(kernel)),
+        recurrent_kernel_(nb::cast<Variable*>(recurrent_kernel)),
         bias_(bias.is_none() ? nullptr : nb::cast<Variable*>(bias)),
         held_{std::move(cell), std::move(kernel), std::move(recurrent_kernel), std::move(bias)},
         return_sequences_(return_sequences),
@@ -76,21 +78,27 @@ class BoundCell {
   nb::object operator()(nb::handle object) const {
     RecurrentInputs in;
     in.x = plain(object);
-    if (!in.x.defined() || in.x.ndim() != 3 || in.x.dtype() != kernel_.dtype() ||
-        in.x.dim(2) != kernel_.dim(0)) {
+    if (cell_ == nullptr || !in.x.defined() || in.x.ndim() != 3 ||
+        in.x.dtype() != kernel_->dtype() || in.x.dim(2) != kernel_->dim(0)) {
       return nb::none();
     }
-    in.kernel = kernel_;
-    in.recurrent_kernel = recurrent_kernel_;
+    in.kernel = *kernel_;
+    in.recurrent_kernel = *recurrent_kernel_;
     if (bias_ != nullptr) in.bias = *bias_;
     in.return_sequences = return_sequences_;
     in.return_state = return_state_;
     in.go_backwards = go_backwards_;
-    std::vector<Tensor> outputs = run(cell_, std::move(in));
+    std::vector<Tensor> outputs = run(*cell_, std::move(in));
     if (!return_state_) return to_python(std::move(outputs[0]));
     nb::list all;
     for (Tensor& tensor : outputs) all.append(to_python(std::move(tensor)));
     return all;
+  }
+
+  [[nodiscard]] const std::array<nb::object, 4>& held() const { return held_; }
+  void release() {
+    cell_ = nullptr;
+    for (nb::object& object : held_) object.reset();
   }
 
  private:
@@ -107,18 +115,18 @@ class BoundCell {
     return tensor ? std::move(*tensor) : Tensor();
   }
 
-  FusedCell& cell_;
-  const Variable& kernel_;
-  const Variable& recurrent_kernel_;
+  FusedCell* cell_;  // null once released
+  const Variable* kernel_;
+  const Variable* recurrent_kernel_;
   const Variable* bias_;
-  nb::object held_[4];
+  std::array<nb::object, 4> held_;
   bool return_sequences_, return_state_, go_backwards_;
 };
 
 }  // namespace
 
 void bind_recurrent(nb::module_& m) {
-  nb::class_<BoundCell>(m, "BoundCell",
+  nb::class_<BoundCell>(m, "BoundCell", Collected<BoundCell>::slots(),
                         "A FusedCell with its weights and flags. Called with a tensor or array "
                         "(N, T, F) of their type it returns what the layer returns; None for "
                         "anything that the layer has to convert or refuse.")

@@ -5,13 +5,14 @@
 #include <string>
 
 #include "bindings.hpp"
+#include "collected.hpp"
 #include "convert.hpp"
 #include "stream.hpp"
 
 namespace elman::bindings {
 
 void bind_stream(nb::module_& m) {
-  nb::class_<Stream>(m, "Stream",
+  nb::class_<Stream>(m, "Stream", Collected<Stream>::slots(),
                      "A chain of layers, one time step per call, with the states inside; made by "
                      "layer.stream() and model.stream(). One stream serves one thread at a time.")
       .def(

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // bind_tape.cpp: core.Tape, the gradient tape.
+#include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings.hpp"
+#include "collected.hpp"
 #include "convert.hpp"
 #include "elman/autograd/tape.hpp"
 
@@ -81,8 +84,16 @@ nb::object gradient(Tape& tape, nb::handle target, nb::handle sources,
 }
 
 /// with tape.stop_recording(): ...
-struct Pause {
-  nb::object owner;
+class Pause {
+ public:
+  explicit Pause(nb::object tape) : held_{std::move(tape)} {}
+
+  [[nodiscard]] Tape& tape() const { return nb::cast<Tape&>(held_[0]); }
+  [[nodiscard]] const std::array<nb::object, 1>& held() const { return held_; }
+  void release() { held_[0] = nb::none(); }
+
+ private:
+  std::array<nb::object, 1> held_;
 };
 
 /// with core.no_recording(): ... on no tape of this thread.
@@ -91,9 +102,9 @@ struct Off {};
 }  // namespace
 
 void bind_tape(nb::module_& m) {
-  nb::class_<Pause>(m, "_TapePause")
-      .def("__enter__", [](const Pause& p) { nb::cast<Tape&>(p.owner).pause(); })
-      .def("__exit__", [](const Pause& p, const nb::args&) { nb::cast<Tape&>(p.owner).resume(); });
+  nb::class_<Pause>(m, "_TapePause", Collected<Pause>::slots())
+      .def("__enter__", [](const Pause& p) { p.tape().pause(); })
+      .def("__exit__", [](const Pause& p, const nb::args&) { p.tape().resume(); });
   nb::class_<Off>(m, "_NoRecording")
       .def("__enter__", [](Off&) { ++detail::t_paused; })
       .def("__exit__", [](Off&, const nb::args&) { --detail::t_paused; });
@@ -119,7 +130,7 @@ void bind_tape(nb::module_& m) {
            "d sum(target) / d source for each source, None where nothing connects them. "
            "output_gradients weigh the elements of the target.")
       .def(
-          "stop_recording", [](nb::handle self) { return Pause{nb::borrow(self)}; },
+          "stop_recording", [](nb::handle self) { return Pause(nb::borrow(self)); },
           "A context in which this tape does not record.")
       .def("reset", &Tape::reset, "Forgets everything that was recorded and watched.")
       .def_prop_ro("persistent", &Tape::persistent);

@@ -34,6 +34,12 @@ class Stream {
   [[nodiscard]] nb::list states() const;
   void set_states(nb::handle states);
 
+  [[nodiscard]] const std::vector<nb::object>& held() const { return weights_; }
+  void release() {
+    stages_.clear();
+    weights_.clear();
+  }
+
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index features() const { return features_; }
   [[nodiscard]] Index units() const { return width_; }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 import re
 from collections.abc import Container, Iterable, Sequence
 from numbers import Number
@@ -62,6 +63,11 @@ def is_one_of(value: object, known: Container[object]) -> bool:
     `value in known` would ask an array for its truth.
     """
     return (value is None or isinstance(value, (str, Number))) and value in known
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is an integer of any type; a bool is not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def closest(name: str, known: Iterable[str], cutoff: float = 0.0) -> str | None:

@@ -43,7 +43,8 @@ def as_tensor(x: Any, dtype: str | None = None) -> Any:
                 raise ValueError(
                     f"expected a number within int64, got one of {given.bit_length()} bits"
                 )
-            raise TypeError(f"expected an array of numbers, got dtype {kind}")
+            got = "None" if given is None else f"dtype {kind}"
+            raise TypeError(f"expected an array of numbers, got {got}")
         if kind == np.uint64 and x.size and x.max() > np.iinfo(np.int64).max:
             raise ValueError(f"expected integers within int64, got {x.max()}")
         near = _NAME_OF.get(kind.newbyteorder("="))
@@ -56,9 +57,13 @@ def named_tensor(x: Any, dtype: str | None, where: str, what: str) -> Any:
     try:
         return as_tensor(x, dtype)
     except (TypeError, ValueError) as error:
-        text = str(error)
-        text = text.split(": ", 1)[-1] if text.startswith("[") else text
-        raise type(error)(f"[{where}] {what}: {text}") from None
+        raise type(error)(f"[{where}] {what}: {unplaced(error)}") from None
+
+
+def unplaced(error: Exception) -> str:
+    """The text of an error without the function and argument that it names."""
+    text = str(error)
+    return text.split(": ", 1)[-1] if text.startswith("[") else text
 
 
 def as_float(x: Any) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from elman._errors import fail_text
 from elman._keywords import NamedKeywords
 
 Logs = dict[str, Any]
@@ -104,6 +105,25 @@ class Callback(NamedKeywords):
         """
 
 
+def as_callbacks(where: str, given: Any) -> list[Any]:
+    """A list from one callback, or from a list of them.
+
+    Errors: TypeError for anything else, such as a class instead of an object of it.
+    """
+    one = given is not None and hasattr(given, "on_epoch_end")
+    if not one and not isinstance(given, (Iterable, type(None))):
+        raise TypeError(fail_text(where, "callbacks", "a list of Callback objects", repr(given)))
+    found = [given] if one else list(given or ())
+    for callback in found:
+        hint = ""
+        if isinstance(callback, type):
+            hint = f"make an object of it: {callback.__name__}(...)"
+        if hint or not callable(getattr(callback, "on_epoch_end", None)):
+            got = repr(callback)
+            raise TypeError(fail_text(where, "callbacks", "Callback objects", got, hint))
+    return found
+
+
 class CallbackList:
     """Calls the hooks of several callbacks in order.
 
@@ -114,12 +134,7 @@ class CallbackList:
     def __init__(
         self, callbacks: Iterable[Callback] | Callback | None, model: Any, params: Logs
     ) -> None:
-        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
-        for callback in given:
-            if not callable(getattr(callback, "on_epoch_end", None)):
-                raise TypeError(
-                    f"[Model.fit] callbacks: expected Callback objects, got {callback!r}"
-                )
+        given = as_callbacks("Model.fit", callbacks)
         self.callbacks = given
         self.params = params
         for callback in given:

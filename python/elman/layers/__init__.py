@@ -51,6 +51,8 @@ from elman.layers.global_pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
 from elman.layers.gru import GRU as GRU
 from elman.layers.gru import GRUCell as GRUCell
 from elman.layers.input_layer import InputLayer as InputLayer
+from elman.layers.joining import Concatenate as Concatenate
+from elman.layers.joining import Dot as Dot
 from elman.layers.lambda_layer import Lambda as Lambda
 from elman.layers.layer import Layer as Layer
 from elman.layers.layer_normalization import LayerNormalization as LayerNormalization
@@ -59,8 +61,6 @@ from elman.layers.lstm import LSTMCell as LSTMCell
 from elman.layers.masking import Masking as Masking
 from elman.layers.merge import Add as Add
 from elman.layers.merge import Average as Average
-from elman.layers.merge import Concatenate as Concatenate
-from elman.layers.merge import Dot as Dot
 from elman.layers.merge import Maximum as Maximum
 from elman.layers.merge import Minimum as Minimum
 from elman.layers.merge import Multiply as Multiply

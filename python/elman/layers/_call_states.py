@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elman._errors import fail_text, list_text
@@ -34,6 +34,27 @@ class TakesStates(Layer):
     def _cell_name(self) -> str:
         """What an error calls the cell."""
         return type(self).__name__
+
+    def explain(
+        self,
+        x: Any,
+        training: bool = False,
+        mask: Any = None,
+        reset_mask: Any = None,
+        lengths: Any = None,
+    ) -> str:
+        """Which kernel and instruction set run this layer on x (an array or a shape), and why.
+
+        mask, reset_mask and lengths as in a call; or True where there is one of them. A
+        `Bidirectional` explains each of its directions.
+        """
+        form = {"mask": mask, "reset_mask": reset_mask, "lengths": lengths}
+        given = {name: value for name, value in form.items() if value is not None}
+        return self._explain(x, training, given)
+
+    def _explain(self, x: Any, training: bool, given: Mapping[str, Any]) -> str:
+        """`explain`, with those of its arguments that are given."""
+        raise TypeError(f"[{type(self).__name__}] _explain() is not defined")
 
     def _call_checked(self, inputs: Any, args: Any, kwargs: Any, mask: Any, training: Any) -> Any:
         """`layer(x, initial_state, constants)`, or the states in one list with the input."""

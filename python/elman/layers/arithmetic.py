@@ -16,10 +16,10 @@ from elman._backend import core
 from elman._errors import fail_text, unknown_text
 from elman._symbolic import SymbolicTensor
 from elman._tensors import Tensor, is_array
-from elman.layers._merging import Shape, broadcast, cast_all
+from elman.layers._merging import Merge, Shape, broadcast, cast_all
 from elman.layers._options import Option
 from elman.layers.layer import Layer
-from elman.layers.merge import Add, Multiply, Subtract, _Merge
+from elman.layers.merge import Add, Multiply, Subtract
 
 _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "add": core.add,
@@ -52,7 +52,7 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-class Arithmetic(_Merge):
+class Arithmetic(Merge):
     """Two tensors, or a tensor and a constant, element by element; what operators record.
 
     Shapes: x [N, ...] with a constant that broadcasts as in numpy, or a list of two tensors that

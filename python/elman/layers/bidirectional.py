@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -259,21 +260,8 @@ class Bidirectional(Wrapper, TakesStates):
         first = self.forward_layer._count_states()
         return [flat[:first], flat[first:]]
 
-    def explain(
-        self,
-        x: Any,
-        training: bool = False,
-        mask: Any = None,
-        reset_mask: Any = None,
-        lengths: Any = None,
-    ) -> str:
-        """Which kernels run both directions on x (an array or a shape), and why.
-
-        mask, reset_mask and lengths as in a call; or True where there is one of them.
-        """
-        form = {"mask": mask, "reset_mask": reset_mask, "lengths": lengths}
-        form = {name: value for name, value in form.items() if value is not None}
-        return "\n".join(layer.explain(x, training, **form) for layer in self._inner())
+    def _explain(self, x: Any, training: bool, given: Mapping[str, Any]) -> str:
+        return "\n".join(layer.explain(x, training, **given) for layer in self._inner())
 
     # -- states ---------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ from elman._backend import core
 from elman._errors import fail_text
 from elman.activations import kernel_name
 from elman.layers import _checks, _spatial
+from elman.layers._kernel import KernelAndBias
 from elman.layers._options import Option
 
 
-class Conv(_spatial.SpatialLayer):
+class Conv(_spatial.SpatialLayer, KernelAndBias):
     """What the convolutions share; use Conv1D, Conv2D or Conv3D."""
 
     _leaf = True
@@ -32,8 +33,6 @@ class Conv(_spatial.SpatialLayer):
     kernel_constraint = _checks.constraint("constraint of kernel")
     bias_constraint = _checks.constraint("constraint of bias")
 
-    kernel: Any
-    bias: Any = None
     _channels: int | None = None
 
     def _setup(self) -> None:
@@ -47,21 +46,7 @@ class Conv(_spatial.SpatialLayer):
         _, _, channels = self._sized(input_shape)
         if channels is None:
             self._fail("x", self._layout(), input_shape, "the channels have to be known")
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(*self.kernel_size, channels, self.filters),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        if self.use_bias:
-            self.bias = self.add_weight(
-                name="bias",
-                shape=(self.filters,),
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+        self._add_kernel_and_bias((*self.kernel_size, channels, self.filters))
         self._channels = channels
 
     def _output_sizes(self, spatial: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -9,15 +9,16 @@ from typing import Any, ClassVar
 from elman._backend import core
 from elman.activations import kernel_name
 from elman.layers import _checks
+from elman.layers._kernel import KernelAndBias
 from elman.layers._options import Option, named
-from elman.layers.layer import BASE_KEYWORDS, Layer
+from elman.layers.layer import BASE_KEYWORDS
 
 INPUT_DIM = named(
     "input_dim", Option(None, _checks.optional_int, keyword=True, doc="F of the input")
 )
 
 
-class Dense(Layer):
+class Dense(KernelAndBias):
     """y = a(x W + b), over the last axis of an input of any rank.
 
     Shapes: x [N, ..., F] -> [N, ..., H]; weights kernel [F, H], bias [H].
@@ -49,8 +50,6 @@ class Dense(Layer):
     kernel_constraint = _checks.constraint("constraint of kernel")
     bias_constraint = _checks.constraint("constraint of bias")
 
-    kernel: Any
-    bias: Any = None
     _features: int | None = None
 
     def build(self, input_shape: Any) -> None:
@@ -59,21 +58,7 @@ class Dense(Layer):
         if len(input_shape) < 2 or features is None:
             hint = "the last axis is the feature axis and has to be known"
             self._fail("x", "(N, ..., F)", input_shape, hint)
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(features, self.units),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        if self.use_bias:
-            self.bias = self.add_weight(
-                name="bias",
-                shape=(self.units,),
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+        self._add_kernel_and_bias((features, self.units))
         self._features = features
 
     def _check_input(self, x: Any) -> None:

@@ -31,7 +31,9 @@ class InputLayer(Layer):
     _base_keywords: ClassVar[Mapping[str, Option]] = {
         **{key: BASE_KEYWORDS[key] for key in ("name", "trainable", "weights")},
         "dtype": _DTYPE,
-        "input_shape": BASE_KEYWORDS["input_shape"],
+        "input_shape": named(
+            "input_shape", Option(None, _checks.shape, doc="shape without the batch axis")
+        ),
         "batch_input_shape": BASE_KEYWORDS["batch_input_shape"],
         "batch_size": BASE_KEYWORDS["batch_size"],
         "batch_shape": named(

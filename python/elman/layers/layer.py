@@ -12,7 +12,7 @@ from elman._errors import fail_text, list_text, shape_text
 from elman._keywords import check_keywords
 from elman._signatures import parameters_of, takes_any_keyword
 from elman._symbolic import is_symbolic, record_call
-from elman._tensors import Tensor, as_mask, as_tensor, is_array, mask_of, with_mask
+from elman._tensors import Tensor, as_mask, as_tensor, is_array, mask_of, unplaced, with_mask
 from elman.layers import _checks, _options
 from elman.layers._building import build_wrapper, open_batch, shapes_of
 from elman.layers._infer import infer_output_shape
@@ -277,8 +277,8 @@ class Layer(LayerCalls, WeightHolder):
         try:
             x = [as_tensor(item) for item in x] if listed else as_tensor(x)
         except (TypeError, ValueError) as error:
-            what = f"[{type(self).__name__}.call] x: {error} (layer {self.name!r})"
-            raise type(error)(what) from None
+            where = f"{type(self).__name__}.call"
+            raise type(error)(f"[{where}] x: {unplaced(error)} (layer {self.name!r})") from None
         if listed:
             rows: Any = x
             if len({(tuple(row.shape), row.dtype) for row in rows}) > 1:

@@ -103,8 +103,11 @@ class Permute(Layer):
     dims = Option(REQUIRED, _dims, list, doc="the axes in their new order, without the batch axis")
 
     def _check_input(self, x: Any) -> None:
-        if len(x.shape) != len(self.dims) + 1:
-            self._fail("x", f"{len(self.dims) + 1} axes", x.shape, f"dims is {self.dims}")
+        self._check_rank(x.shape)
+
+    def _check_rank(self, shape: Any, method: str = "call") -> None:
+        if len(shape) != len(self.dims) + 1:
+            self._fail("x", f"{len(self.dims) + 1} axes", shape, f"dims is {self.dims}", method)
 
     def call(self, inputs: Any) -> Any:
         """The input with its axes in the new order."""
@@ -112,6 +115,7 @@ class Permute(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's sizes in the new order."""
+        self._check_rank(input_shape, "compute_output_shape")
         return (input_shape[0], *(input_shape[axis] for axis in self.dims))
 
 
@@ -135,8 +139,12 @@ class RepeatVector(Layer):
     n = Option(REQUIRED, _checks.positive_int, doc="number of repetitions")
 
     def _check_input(self, x: Any) -> None:
-        if len(x.shape) != 2:
-            self._fail("x", "(N, F)", x.shape, "a recurrent layer before it returns its last step")
+        self._check_rank(x.shape)
+
+    def _check_rank(self, shape: Any, method: str = "call") -> None:
+        if len(shape) != 2:
+            hint = "a recurrent layer before it returns its last step"
+            self._fail("x", "(N, F)", shape, hint, method)
 
     def call(self, inputs: Any) -> Any:
         """The repetitions."""
@@ -144,4 +152,5 @@ class RepeatVector(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(N, n, F)."""
+        self._check_rank(input_shape, "compute_output_shape")
         return (input_shape[0], self.n, input_shape[1])

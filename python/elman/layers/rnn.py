@@ -179,7 +179,9 @@ class RNN(TakesStates, CarriedStates):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(N, T, H) or (N, H); a list with the shapes of the states that are returned."""
-        batch, length, *step = _first(input_shape)
+        shape = _first(input_shape)
+        self._check_rank(shape, "compute_output_shape")
+        batch, length, *step = shape
         size, states = step_shapes(self.cell, tuple(step))
         out: Shape = (batch, length, *size) if self.return_sequences else (batch, *size)
         last = [(batch, *state) for state in states] if self.return_state else []
@@ -242,18 +244,7 @@ class RNN(TakesStates, CarriedStates):
         returned = states if self.return_state else states[count:]
         return [output, *returned] if returned else output
 
-    def explain(
-        self,
-        x: Any,
-        training: bool = False,
-        mask: Any = None,
-        reset_mask: Any = None,
-        lengths: Any = None,
-    ) -> str:
-        """Which kernel and instruction set run this layer on x (an array or a shape), and why.
-
-        mask, reset_mask and lengths as in a call; or True where there is one of them.
-        """
+    def _explain(self, x: Any, training: bool, given: Mapping[str, Any]) -> str:
         try:
             shape: Any = as_shape(getattr(x, "shape", x))
         except TypeError:
@@ -262,10 +253,9 @@ class RNN(TakesStates, CarriedStates):
         if None in shape:
             hint = "give an array or a shape such as (32, 100, 8)"
             self._fail("x", "known sizes", shape, hint, "explain")
-        given = [part for part in (mask, reset_mask, lengths) if part is not None]
         form: dict[str, Any] = {"return_sequences": self.return_sequences}
         form["scheduled"] = bool(given)
-        counted = mask if lengths is None else lengths
+        counted = given.get("lengths", given.get("mask"))
         if given and counted is None:
             form["used_steps"] = shape[0] * shape[1]
         elif given and counted is not True:

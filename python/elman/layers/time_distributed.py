@@ -41,9 +41,10 @@ class TimeDistributed(Wrapper):
             with self._naming():
                 self.layer.build(_folded(input_shape))
 
-    def _check_rank(self, shape: Any) -> None:
+    def _check_rank(self, shape: Any, method: str = "call") -> None:
         if len(shape) < 3:
-            self._fail("x", "(N, T, ...) with three or more axes", shape, "axis 1 is time")
+            expected = "(N, T, ...) with three or more axes"
+            self._fail("x", expected, shape, "axis 1 is time", method)
 
     def _check_input(self, x: Any) -> None:
         self._check_rank(x.shape)
@@ -69,6 +70,7 @@ class TimeDistributed(Wrapper):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The layer's output shape with the time axis put back."""
+        self._check_rank(input_shape, "compute_output_shape")
         inner = self.layer.compute_output_shape(_folded(input_shape))
         if isinstance(inner, list):
             return [(*input_shape[:2], *shape[1:]) for shape in inner]

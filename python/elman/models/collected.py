@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from elman.gradient import flatten, map_structure
-from elman.models.data import Batch
+from elman.models.batches import Batch
 
 
 class Collected:
@@ -40,7 +40,8 @@ class Collected:
             if cut is None:
                 part.append(np.array(np.atleast_1d(leaf)))
             else:
-                part.append([np.array(row[:n]) for row, n in zip(leaf, cut, strict=True)])
+                ends = [None] * len(leaf) if cut is True else cut
+                part.append([np.array(row[:n]) for row, n in zip(leaf, ends, strict=True)])
         if self._parts:
             order = np.arange(self._filled, self._filled + size)
             self._rows.append(order if batch.rows is None else batch.rows)

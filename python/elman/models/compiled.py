@@ -11,7 +11,7 @@ from elman._keywords import check_keywords
 from elman.callbacks import History
 from elman.gradient import flatten
 from elman.models import step
-from elman.models.data import Batch
+from elman.models.batches import Batch
 from elman.models.objective import Objective
 from elman.models.pieces import Pieces
 

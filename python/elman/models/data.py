@@ -1,102 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What users hand to `fit`, `evaluate` and `predict`, turned into batches.
 
-Arrays are never copied as a whole: a batch is a slice, or is gathered by index. A batch is a tuple
-(x, y, sample_weight, number of samples); x and y may be lists or dicts for several inputs/outputs.
+Arrays are never copied as a whole: a batch is a slice, or is gathered by index.
 """
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from elman import _random
 from elman._backend import core
-from elman._errors import fail_text
-from elman._tensors import Tensor, is_array, is_masked
+from elman._errors import fail_text, is_whole
+from elman._tensors import is_array
 from elman.gradient import flatten, map_structure
-
-# Libraries whose arrays live in files: they are read batch by batch.
-_LAZY = ("h5py", "zarr")
-_PER_INPUT = "a list has one array, or one list of sequences, for each input of the model"
-_RAGGED = "sequences of different lengths: give a list of arrays, or use utils.pad_sequences"
-
-
-class Batch(NamedTuple):
-    """One batch. The last two are for lists of sequences."""
-
-    x: Any
-    y: Any
-    sample_weight: Any
-    size: int
-    rows: Any = None  # places of the samples in the list, where they are not in its order
-    cuts: Any = None  # for each output None, or how many steps of each sample are no padding
-
-
-def _is_lazy(value: Any) -> bool:
-    return type(value).__module__.split(".", 1)[0] in _LAZY
-
-
-def standardize(where: str, what: str, value: Any, single: bool) -> Any:
-    """Arrays of numbers in the user's structure.
-
-    Args:
-        where: for the error text.
-        what: for the error text.
-        value: an array, a (nested) list of numbers, or a list or dict of arrays.
-        single: the model has one input (or output): a list of arrays is stacked.
-    """
-    if value is None or _is_lazy(value):
-        return value
-    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
-        value = list(value)  # of arrays, or of numbers
-    if isinstance(value, dict):
-        return {key: standardize(where, f"{what}[{key!r}]", v, True) for key, v in value.items()}
-    if isinstance(value, (list, tuple)) and value and all(map(is_array, value)):
-        if not single:
-            items = enumerate(value)
-            return [standardize(where, f"{what}[{i}]", item, True) for i, item in items]
-        if len(value) == 1 and np.ndim(value[0]) > 1:
-            value = value[0]
-    return _as_array(where, what, value)
-
-
-def standardized(
-    where: str, x: Any, y: Any, sample_weight: Any, single: tuple[bool, bool]
-) -> tuple[Any, Any, Any]:
-    """`standardize` for x, y and sample_weight of a model with one input, one output, or not."""
-    one_input, one_output = single
-    return (
-        standardize(where, "x", x, one_input),
-        standardize(where, "y", y, one_output),
-        standardize(where, "sample_weight", sample_weight, one_output),
-    )
-
-
-def _as_array(where: str, what: str, value: Any) -> np.ndarray:
-    if isinstance(value, Tensor):
-        return np.asarray(value)
-    if hasattr(value, "to_numpy"):  # data frames
-        value = value.to_numpy()
-    if is_masked(value):
-        got, hint = "a masked array", "use its .filled(value)"
-        raise TypeError(fail_text(where, what, "an array of numbers", got, hint))
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        ragged = "inhomogeneous" in str(error)
-        hint = _RAGGED if ragged else str(error)
-        got = f"a {type(value).__name__}"
-        raise ValueError(fail_text(where, what, "an array of numbers", got, hint)) from None
-    if array.dtype.kind not in "fiub":
-        hint = _RAGGED if array.dtype.kind == "O" else ""
-        got = f"dtype {array.dtype}"
-        raise ValueError(fail_text(where, what, "an array of numbers", got, hint))
-    if array.ndim == 0:
-        raise ValueError(fail_text(where, what, "an array with a sample axis", "a single number"))
-    return array
+from elman.models.batches import PER_INPUT, Batch, check_counts, is_lazy, standardized
+from elman.models.streams import StreamData
 
 
 class ArrayData:
@@ -111,7 +33,7 @@ class ArrayData:
         batch_size: int,
         shuffle: bool | str = False,
     ) -> None:
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        if not is_whole(batch_size) or batch_size < 1:
             expected = "a positive whole number"
             raise ValueError(fail_text(where, "batch_size", expected, repr(batch_size)))
         self._x, self._y, self._weight = x, y, sample_weight
@@ -125,12 +47,8 @@ class ArrayData:
         for what, count in inputs:
             if count != number:
                 expected = f"{number} samples as in {first}"
-                raise ValueError(fail_text(where, what, expected, count, _PER_INPUT))
-        for what, value in (("y", self._y), ("sample_weight", self._weight)):
-            for leaf in flatten(value) if value is not None else ():
-                if leaf is not None and len(leaf) != number:
-                    expected = f"{number} samples as in x"
-                    raise ValueError(fail_text(where, what, expected, len(leaf)))
+                raise ValueError(fail_text(where, what, expected, count, PER_INPUT))
+        check_counts(where, number, self._y, self._weight)
         if number == 0:
             raise ValueError(fail_text(where, "x", "at least one sample", "0 samples"))
         return number
@@ -155,9 +73,9 @@ class ArrayData:
 
     def split(self, where: str, fraction: float) -> tuple[ArrayData, ArrayData]:
         """The first samples, and the last `fraction` of them; both share the arrays."""
-        if not 0 < fraction < 1:
+        if not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
             expected = "a number between 0 and 1"
-            raise ValueError(fail_text(where, "validation_split", expected, fraction))
+            raise ValueError(fail_text(where, "validation_split", expected, repr(fraction)))
         border = int(self.samples * (1.0 - fraction))
         if border in (0, self.samples):
             expected = f"both parts of {self.samples} samples to be non-empty"
@@ -207,125 +125,11 @@ def taken(arrays: Any, rows: Any) -> Any:
         return arrays[rows] if type(rows) is slice else arrays.take(rows, axis=0)
     if isinstance(arrays, (list, dict)):
         return map_structure(lambda leaf: None if leaf is None else taken(leaf, rows), arrays)
-    if isinstance(rows, slice) or not _is_lazy(arrays):
+    if isinstance(rows, slice) or not is_lazy(arrays):
         return np.asarray(arrays[rows])
     # Files want rising indices.
     ordered = np.sort(rows)
     return np.asarray(arrays[ordered])[np.searchsorted(ordered, rows)]
-
-
-class StreamData:
-    """Batches from a generator, an iterable (a data loader) or a `Sequence`-like object."""
-
-    def __init__(
-        self,
-        where: str,
-        source: Any,
-        single: tuple[bool, bool],
-        shuffle: bool | str,
-        steps: int | None,
-        listed: Callable[[Any, Any, Any], Batch | None],
-    ) -> None:
-        self._where, self._source, self._single = where, source, single
-        self._listed = listed  # the batch of lists of sequences
-        self._indexed = hasattr(source, "__len__") and hasattr(source, "__getitem__")
-        if not self._indexed and not hasattr(source, "__iter__"):
-            expected = "arrays, a generator, an iterable or a Sequence"
-            raise ValueError(fail_text(where, "x", expected, type(source).__name__))
-        self._once = not self._indexed and iter(source) is source
-        self._shuffle = bool(shuffle) and self._indexed
-        self._limit = steps
-        self._seen = 0  # samples
-        self._current: Iterator[Any] | None = None
-        self.rows: int | None = None  # samples in one epoch, unknown
-
-    @property
-    def steps(self) -> int | None:
-        """Batches per epoch, None when unknown."""
-        if self._limit is not None:
-            return self._limit
-        return len(self._source) if hasattr(self._source, "__len__") else None
-
-    def _items(self) -> Iterator[Any]:
-        if not self._indexed:
-            yield from self._source
-            return
-        order = np.arange(len(self._source))
-        if self._shuffle:
-            order = np.asarray(core.permutation(len(order), *_random.next_key()))
-        for index in order.tolist():
-            yield self._source[index]
-
-    def epoch(self) -> Iterator[Batch]:
-        """The batches of one epoch; with a number of steps the stream goes on where it stopped."""
-        if self._limit is None:
-            for item in self._items():
-                yield self._numbered(item)
-            self._finished()
-            return
-        for _ in range(self._limit):
-            item = self._next()
-            if item is None:
-                return
-            yield self._numbered(item[0])
-
-    def restart(self) -> None:
-        """Let the next epoch start from the beginning, where the source allows it."""
-        if not self._once:
-            self._current = None
-
-    def _next(self) -> tuple[Any] | None:
-        """The next item; what can be started again is started again at its end."""
-        for _ in range(2):
-            if self._current is None:
-                self._current = self._items()
-            for item in self._current:
-                return (item,)
-            self._finished()
-            if self._once:
-                return None
-            self._current = None
-        return None
-
-    def _finished(self) -> None:
-        end = getattr(self._source, "on_epoch_end", None)
-        if callable(end):
-            end()
-
-    def _numbered(self, item: Any) -> Batch:
-        """A batch; the places of its samples, if it has them, are those in the stream."""
-        batch = self._batch(item)
-        if batch.rows is None:
-            self._seen += batch.size
-            return batch
-        batch = batch._replace(rows=batch.rows + self._seen)
-        self._seen += len(batch.rows)
-        return batch
-
-    def _batch(self, item: Any) -> Batch:
-        if isinstance(item, list):
-            item = tuple(item)
-        if not isinstance(item, tuple):
-            item = (item,)
-        if not 1 <= len(item) <= 3:
-            expected = "batches (x,), (x, y) or (x, y, sample_weight)"
-            raise ValueError(fail_text(self._where, "x", expected, f"a tuple of {len(item)}"))
-        x, y, weight = (*item, None, None)[:3]
-        batch = self._listed(x, y, weight)
-        if batch is not None:
-            return batch
-        x, y, weight = standardized(self._where, x, y, weight, self._single)
-        size = len(flatten(x)[0])
-        for what, value in (("y", y), ("sample_weight", weight)):
-            for leaf in flatten(value) if value is not None else ():
-                if leaf is not None and len(leaf) != size:
-                    expected = f"{size} samples as in x"
-                    raise ValueError(fail_text(self._where, what, expected, len(leaf)))
-        if size == 0:
-            raise ValueError(
-                fail_text(self._where, "x", "batches of at least one sample", "0 samples")
-            )
-        return Batch(x, y, weight, size)
 
 
 def make_data(
@@ -356,7 +160,7 @@ def make_data(
     """
     if shuffle not in (True, False, "batch"):
         raise ValueError(fail_text(where, "shuffle", "True, False or 'batch'", repr(shuffle)))
-    if steps is not None and (not isinstance(steps, (int, np.integer)) or steps < 1):
+    if steps is not None and (not is_whole(steps) or steps < 1):
         raise ValueError(fail_text(where, "steps", "a positive whole number", repr(steps)))
     if x is None:
         raise ValueError(fail_text(where, "x", "arrays or a source of batches", None))
@@ -380,7 +184,7 @@ def make_data(
 
 def holds_arrays(x: Any) -> bool:
     """True for arrays and lists or dicts of them, False for a source of batches."""
-    if isinstance(x, (list, tuple, dict)) or is_array(x) or _is_lazy(x):
+    if isinstance(x, (list, tuple, dict)) or is_array(x) or is_lazy(x):
         return True
     return hasattr(x, "to_numpy")
 

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from elman._errors import fail_text
+from elman._errors import fail_text, is_whole
 from elman.callbacks import CallbackList, History, ProgbarLogger
-from elman.callbacks.base import Callback, Logs
+from elman.callbacks.base import Logs, as_callbacks
 from elman.callbacks.progress import Progress
 from elman.models import step
 from elman.models.collected import Collected
@@ -43,14 +43,15 @@ class Fit:
         self._model, self._data = model, data
         self._initial, self._epochs = epochs
         self._class_weight = class_weight
-        self._validation, self._freq = validation, validation_freq
+        self._validation = validation
+        self._freq: Any = validation_freq
         self._out_of_data = False
 
     def run(self, callbacks: Any, verbose: int) -> History:
         """Train; History of the finished epochs."""
         model = self._model
         history = History()
-        given: list[Any] = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        given = as_callbacks(model._where("fit"), callbacks)
         if verbose and not any(isinstance(c, ProgbarLogger) for c in given):
             given.append(ProgbarLogger())  # last, so that it shows what others log
         params = {"epochs": self._epochs, "steps": self._data.steps, "verbose": verbose}
@@ -104,7 +105,7 @@ class Fit:
         return logs
 
     def _validates(self, epoch: int) -> bool:
-        if isinstance(self._freq, int):
+        if is_whole(self._freq):
             return (epoch + 1) % self._freq == 0
         return epoch + 1 in self._freq
 

@@ -10,6 +10,9 @@ from typing import Any
 from elman import losses, metrics
 from elman._backend import core
 from elman._errors import fail_text
+from elman._tensors import Tensor
+
+_KNOWN = losses.mean_squared_error.__module__  # the module of all loss functions
 
 
 def _names_of(given: Any) -> list[Any]:
@@ -189,6 +192,10 @@ class Objective:
         if y_pred.ndim == 1:  # one number per sample: a column
             y_pred = core.expand_dims(y_pred, -1)
         value = output.loss(y_true, y_pred, sample_weight)
+        if not isinstance(value, Tensor):
+            expected, got = "a Tensor from the loss function", type(value).__name__
+            hint = "the functions of elman.backend have gradients, those of numpy have none"
+            raise TypeError(fail_text("Model", "loss", expected, got, hint))
         return value if value.ndim == 0 else core.mean(value)
 
     def update(self, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
@@ -253,14 +260,22 @@ class Objective:
         Args:
             names: the outputs; the result has an item for each, or one for a single output.
         """
+        wanted = "sparse_categorical_crossentropy"
+        return [getattr(function, "__name__", "") == wanted for function in self._functions(names)]
+
+    def known(self, names: Sequence[str] | None) -> list[bool]:
+        """Whether the loss is one of elman's functions, for each output as in `sparse`."""
+        modules = [getattr(function, "__module__", "") for function in self._functions(names)]
+        return [module == _KNOWN for module in modules]
+
+    def _functions(self, names: Sequence[str] | None) -> list[Any]:
+        """The loss function of each output; None where there is none."""
         given, names = self._given["loss"], list(names or [""])
         if not _is_nested(given):
             given = [given] * len(names)
         elif isinstance(given, dict):
             given = [given.get(name) for name in names]
-        functions = [getattr(losses.as_loss(item), "fn", None) for item in given]
-        wanted = "sparse_categorical_crossentropy"
-        return [getattr(function, "__name__", "") == wanted for function in functions]
+        return [getattr(losses.as_loss(item), "fn", None) for item in given]
 
 
 def _is_nested(given: Any) -> bool:

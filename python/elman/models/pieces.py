@@ -15,7 +15,7 @@ from elman._backend import core
 from elman._errors import fail_text
 from elman._tensors import mask_of, with_mask
 from elman.gradient import flatten, map_structure
-from elman.models.data import Batch
+from elman.models.batches import Batch
 
 
 class Pieces(tuple[Any, ...]):
@@ -37,7 +37,7 @@ def pieces_of(batch: Batch) -> Iterator[Batch]:
     first = 0
     for x, size in zip(batch.x, batch.x.sizes, strict=True):
         rows = None if batch.rows is None else batch.rows[first : first + size]
-        yield Batch(x, None, None, size, rows)
+        yield Batch(x, None, None, size, rows, batch.cuts)
         first += size
 
 

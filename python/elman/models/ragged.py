@@ -9,7 +9,7 @@ is put back into the order of the list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,110 +17,19 @@ import numpy as np
 from elman import _random
 from elman._backend import core
 from elman._errors import fail_text
-from elman._tensors import as_tensor, is_array, with_mask
 from elman.gradient import flatten, map_structure
 from elman.layers import BatchNormalization, Flatten
+from elman.models.batches import Batch, standardize
 from elman.models.compiled import Compiled
-from elman.models.data import ArrayData, Batch, standardize, taken
+from elman.models.data import ArrayData, taken
+from elman.models.lists import Sequences, each, listed, sequences_in
+from elman.models.output_steps import TargetSteps, fixed_steps, with_steps
 from elman.models.padding import SeesPaddingError, Steps, sources
 from elman.models.pieces import Pieces
 
 # Shuffled batches are made of so many batches' worth of random sequences, sorted by length: more
 # would pad less and mix less.
 _POOL = 8
-
-
-def sequences_in(value: Any, rank: int | None = None) -> list[Any] | None:
-    """The sequences of a list, or an array of objects, that make no array; else None.
-
-    rank: of the input, if known; it tells a list of one sequence from a list of one input.
-    """
-    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
-        value = list(value)
-    if not isinstance(value, (list, tuple)) or not value or not all(map(_is_sequence, value)):
-        return None
-    if len(value) == 1:
-        axes = len(np.shape(value[0])) if is_array(value[0]) else 0
-        return list(value) if axes > 1 and rank == axes + 1 else None
-    return list(value) if len({len(item) for item in value}) > 1 else None
-
-
-def _is_sequence(item: Any) -> bool:
-    return isinstance(item, (list, tuple)) or (is_array(item) and len(np.shape(item)) > 0)
-
-
-def is_ragged(x: Any, single: bool, rank: int | None = None) -> bool:
-    """Whether some input of a model is a list of sequences.
-
-    single: the model has one input; rank: of that input, if known.
-    """
-    found: list[bool] = []
-    _each(lambda _, item: found.append(sequences_in(item, rank) is not None), "x", x, not single)
-    return any(found)
-
-
-def _each(function: Callable[[str, Any], Any], what: str, value: Any, several: bool) -> Any:
-    """`function(what, item)` of a value, or of each item of a dict or a list of several."""
-    if isinstance(value, dict):
-        return {key: function(f"{what}[{key!r}]", item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        if several:
-            return [function(f"{what}[{i}]", item) for i, item in enumerate(value)]
-        if len(value) == 1 and sequences_in(value[0]) is not None:
-            value = value[0]  # a list of one input
-    return function(what, value)
-
-
-class Sequences:
-    """N arrays [T_i, ...] of one type, which differ in their first axis alone."""
-
-    def __init__(self, where: str, what: str, value: list[Any]) -> None:
-        self.what = what
-        self.rows = _alike(where, what, value)
-        self.lengths = np.array([len(row) for row in self.rows])
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def padded(self, chosen: np.ndarray) -> np.ndarray:
-        """The chosen rows as one array, zeros behind each."""
-        longest = int(self.lengths[chosen].max(initial=0))
-        first = self.rows[0]
-        out = np.zeros((len(chosen), longest, *first.shape[1:]), first.dtype)
-        for i, row in enumerate(chosen):
-            out[i, : self.lengths[row]] = self.rows[row]
-        return out
-
-    def masked(self, chosen: np.ndarray) -> Any:
-        """`padded` as a tensor with its mask."""
-        values, lengths = self.padded(chosen), self.lengths[chosen]
-        mask = np.arange(values.shape[1]) < lengths[:, None]
-        return with_mask(as_tensor(values), core.Tensor(mask))
-
-
-def _alike(where: str, what: str, value: list[Any]) -> list[np.ndarray]:
-    rows = []
-    for i, item in enumerate(value):
-        try:
-            row = np.asarray(item)
-        except ValueError:
-            row = np.array(None)
-        if not len(item) and not is_array(item):
-            row = row.astype(np.int64)  # of whatever type the others are
-        if row.dtype.kind not in "fiub":
-            got = f"dtype {row.dtype}" if row.ndim else "a list that makes none"
-            raise ValueError(fail_text(where, f"{what}[{i}]", "arrays of numbers", got))
-        rows.append(row)
-    like = next((i for i, row in enumerate(rows) if len(row)), 0)
-    for i, row in enumerate(rows):
-        if not len(row) and row.ndim == 1:  # an empty Python list has no other axes
-            rows[i] = row = row.reshape((0, *rows[like].shape[1:]))
-        if row.shape[1:] != rows[like].shape[1:]:
-            tail = ", ".join(["T", *map(str, rows[like].shape[1:])])
-            hint = f"like {what}[{like}]"
-            raise ValueError(fail_text(where, f"{what}[{i}]", f"({tail})", row.shape, hint))
-    kind = np.result_type(*{row.dtype for row in rows})
-    return [row.astype(kind, copy=False) for row in rows]
 
 
 class RaggedData(ArrayData):
@@ -145,50 +54,56 @@ class RaggedData(ArrayData):
         *,
         training: bool = False,
         ordered: bool = True,
+        predicting: bool = False,
     ) -> None:
         self._where = where
         self._ordered = ordered  # False: the order of the batches does not matter
         rank = _rank(model)
-        inputs = _each(
-            lambda what, item: self._input(what, item, rank), "x", x, not model._one_input
+        inputs = each(
+            lambda what, item, _: self._input(what, item, rank, predicting),
+            "x",
+            x,
+            not model._one_input,
         )
         self._lists = [leaf for leaf in flatten(inputs) if isinstance(leaf, Sequences)]
         # Of each output the list whose padding it has; None: there is to be no padding.
         self._cuts = _checked(model, where, inputs, self._lists, training)
+        self._steps = TargetSteps(model, where, inputs, self._cuts)
         count = len(model.output_names or ())
         self._lengths = np.zeros((0, 0), int)
         if len({len(item) for item in self._lists}) == 1:
             self._lengths = np.stack([item.lengths for item in self._lists], 1)
+        self._by_row = self._outputs_by_row(model, inputs) if predicting else []
         targets, weights = (
-            _each(self._target, what, value, _is_several(value, count))
+            each(self._target, what, value, _is_several(value, count))
             for what, value in (("y", y), ("sample_weight", sample_weight))
         )
         super().__init__(where, inputs, targets, weights, batch_size, shuffle)
 
-    def _input(self, what: str, value: Any, rank: int | None) -> Any:
-        found = sequences_in(value, rank)
+    def _input(self, what: str, value: Any, rank: int | None, predicting: bool) -> Any:
+        found = (listed if predicting else sequences_in)(value, rank)
         if found is not None:
             return Sequences(self._where, what, found)
         return standardize(self._where, what, value, True)
 
-    def _target(self, what: str, value: Any) -> Any:
+    def _outputs_by_row(self, model: Any, inputs: Any) -> list[Any]:
+        """For each output whether it is a list: None, True, or the list whose steps it has."""
+        if self._cuts is None:
+            return [True if found else None for found in with_steps(model, inputs)]
+        equal = (self._lengths == self._lengths[:1]).all(0)
+        fixed = equal & [n is not None for n in fixed_steps(model, inputs)]
+        return [None if i is None or fixed[i] else i for i in self._cuts]
+
+    def _target(self, what: str, value: Any, key: Any) -> Any:
         """A list with one array per sequence and step, or one array for all sequences."""
         found, number = sequences_in(value), len(self._lengths)
         if found is None or not number:
-            return standardize(self._where, what, value, True)
-        if len(found) != number:
-            expected = f"{number} samples as in x"
-            raise ValueError(fail_text(self._where, what, expected, len(found)))
-        sequences = Sequences(self._where, what, found)
-        wrong = (sequences.lengths[:, None] != self._lengths).any(0)
-        if wrong.all():
-            x = self._lists[0]
-            i = int(np.flatnonzero(sequences.lengths != x.lengths)[0])
-            tail = ", ".join(["", *map(str, sequences.rows[i].shape[1:])])
-            expected, hint = f"({x.lengths[i]}{tail or ','})", f"as many steps as {x.what}[{i}]"
-            got = sequences.rows[i].shape
-            raise ValueError(fail_text(self._where, f"{what}[{i}]", expected, got, hint))
-        return sequences
+            target = standardize(self._where, what, value, True)
+        else:
+            target = Sequences(self._where, what, found)
+        if target is not None and len(target) == number:  # another number is reported later
+            self._steps.check(what, key, target)
+        return target
 
     def epoch(self) -> Iterator[Batch]:
         """The batches of one epoch, in a new order if they are shuffled."""
@@ -217,7 +132,6 @@ class RaggedData(ArrayData):
 
     def _batch(self, rows: Any, size: int) -> Batch:
         """A batch with targets per step counts its steps."""
-        cuts = None
         if self._cuts is None:
             rows = self._sorted(rows)
             lengths = self._lengths[rows]
@@ -226,7 +140,7 @@ class RaggedData(ArrayData):
             x = Pieces(pieces) if len(pieces) > 1 else pieces[0]
         else:
             x = self._inputs(rows, True)
-            cuts = [None if i is None else self._lengths[rows, i] for i in self._cuts]
+        cuts = [i if i is None or i is True else self._lengths[rows, i] for i in self._by_row]
         y, weight = (
             None if part is None else map_structure(lambda leaf: _chosen(leaf, rows), part)
             for part in (self._y, self._weight)

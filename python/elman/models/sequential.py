@@ -8,6 +8,7 @@ from typing import Any
 
 from elman._errors import fail_text
 from elman._symbolic import Input, SymbolicTensor
+from elman._tensors import is_array, shape_of
 from elman.layers import InputLayer
 from elman.layers._serialize import deserialize, serialize
 from elman.layers.layer import Layer
@@ -177,6 +178,13 @@ class Sequential(Model):
     def _cast(self, x: Any) -> Any:
         if not self._layers:
             raise ValueError("[Sequential.call] the model is empty; add() a layer")
+        if isinstance(x, Mapping):
+            got = f"a dict with the keys {', '.join(map(repr, x)) or 'none'}"
+            raise ValueError(fail_text("Sequential.call", "x", "one array", got))
+        if isinstance(x, (list, tuple)) and len(x) == 1 and is_array(x[0]):
+            shape = self.__dict__.get("_input_shape")
+            if isinstance(shape, tuple) and len(shape_of(x[0])) == len(shape):
+                x = x[0]  # a list of one input
         return self._layers[0]._cast(x)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from elman._backend import core
 from elman._errors import fail_text
 from elman.losses.reduction import combine_weights
-from elman.models.data import Batch
+from elman.models.batches import Batch
 from elman.models.nonfinite import explain
 
 

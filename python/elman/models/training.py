@@ -4,28 +4,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from elman._errors import fail_text
+from elman._errors import fail_text, is_whole
 from elman._keywords import named_keywords
 from elman.callbacks import History
 from elman.gradient import flatten, map_structure
 from elman.models import loops, step
+from elman.models.batches import Batch, check_counts, standardized
 from elman.models.collected import Collected
 from elman.models.compiled import Compiled
-from elman.models.data import (
-    ArrayData,
-    Batch,
-    StreamData,
-    holds_arrays,
-    make_data,
-    standardized,
-)
+from elman.models.data import ArrayData, holds_arrays, make_data
+from elman.models.lists import is_ragged
+from elman.models.output_steps import keeps_list
 from elman.models.pieces import pieces_of
-from elman.models.ragged import RaggedData, is_ragged
+from elman.models.ragged import RaggedData
+from elman.models.streams import StreamData
 
 _BATCH_SIZE = 32
+_PREDICTS = ("predict", "predict_on_batch")
 
 
 class Training(Compiled):
@@ -56,7 +54,7 @@ class Training(Compiled):
         shuffle: bool | str = False,
         steps: int | None = None,
     ) -> Any:
-        if self._is_list(x):
+        if self._is_list(where, x):
             return self._ragged(where, x, y, sample_weight, batch_size, shuffle, steps)
         return make_data(
             self._where(where),
@@ -73,14 +71,20 @@ class Training(Compiled):
 
     def _listed(self, where: str, x: Any, y: Any, sample_weight: Any) -> Batch | None:
         """One batch of lists of sequences, if they are that."""
-        if not self._is_list(x):
+        if not self._is_list(where, x):
             return None
         return self._ragged(where, x, y, sample_weight, 1).all_rows()
 
-    def _is_list(self, x: Any) -> bool:
-        """Whether an input is a list of sequences, and not the array that a list may stand for."""
+    def _is_list(self, where: str, x: Any) -> bool:
+        """Whether an input is a list of sequences, and not the array that a list may stand for.
+
+        What `predict` returns for a list does not depend on whether its lengths are equal.
+        """
         shape = self.__dict__.get("_input_shape")
-        return is_ragged(x, self._one_input, len(shape) if isinstance(shape, tuple) else None)
+        rank = len(shape) if isinstance(shape, tuple) else None
+        if is_ragged(x, self._one_input, rank):
+            return True
+        return where in _PREDICTS and not self.structure.stateful and keeps_list(self, x, rank)
 
     def _ragged(
         self,
@@ -98,7 +102,11 @@ class Training(Compiled):
             raise ValueError(fail_text(self._where(where), "steps", "None", got, hint))
         size = self._default_batch_size() if batch_size is None else batch_size
         parts = (x, y, sample_weight, size, shuffle)
-        flags = {"training": where in ("fit", "train_on_batch"), "ordered": where == "fit"}
+        flags = {
+            "training": where in ("fit", "train_on_batch"),
+            "ordered": where == "fit",
+            "predicting": where in _PREDICTS,
+        }
         return RaggedData(self, self._where(where), *parts, **flags)
 
     def _check_whole_batches(self, where: str, data: Any) -> None:
@@ -122,6 +130,7 @@ class Training(Compiled):
         size = len(flatten(parts[0])[0])
         if size == 0:
             raise ValueError(fail_text(self._where(where), "x", "at least one sample", "0 samples"))
+        check_counts(self._where(where), size, *parts[1:])
         return Batch(*parts, size=size)
 
     # -- fit, evaluate, predict -----------------------------------------------------------------
@@ -187,6 +196,7 @@ class Training(Compiled):
         """
         self._check_compiled("fit")
         _check_epochs(self._where("fit"), epochs, initial_epoch)
+        _check_frequency(self._where("fit"), validation_freq)
         verbose = loops.check_verbose(self._where("fit"), verbose)
         class_weights = step.checked_class_weight(self._where("fit"), class_weight)
         data = self._data("fit", x, y, sample_weight, batch_size, shuffle, steps_per_epoch)
@@ -207,7 +217,7 @@ class Training(Compiled):
             if part is not None:
                 self._check_whole_batches("fit", part)
         self.reported_nonfinite = False
-        span = (initial_epoch, epochs)
+        span = (int(initial_epoch), int(epochs))
         run = loops.Fit(self, data, span, class_weights, validation, validation_freq)
         return run.run(callbacks, verbose)
 
@@ -262,7 +272,8 @@ class Training(Compiled):
         Args:
             x: array (N, ...), a list of sequences (T_i, ...) or a source of batches, as in `fit`.
                 Outputs of a list whose shape depends on the length are a list as well, in the same
-                order.
+                order, whatever the number of sequences and their lengths. (A functional model with
+                a fixed number of steps returns arrays, and so does a stateful model.)
             batch_size: samples that are computed at once.
             verbose: 0 for no progress bar; there is none anyway for less than a second of work.
             steps: number of batches, for sources that do not end.
@@ -325,8 +336,18 @@ class Training(Compiled):
 
 def _check_epochs(where: str, epochs: Any, initial_epoch: Any) -> None:
     for what, value in (("epochs", epochs), ("initial_epoch", initial_epoch)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        if not is_whole(value) or value < 0:
             raise ValueError(fail_text(where, what, "a whole number", repr(value)))
+
+
+def _check_frequency(where: str, given: Any) -> None:
+    if is_whole(given):
+        fits = given > 0
+    else:
+        fits = isinstance(given, Collection) and all(map(is_whole, given))
+    if not fits:
+        expected = "a positive whole number, or a list of epochs"
+        raise ValueError(fail_text(where, "validation_freq", expected, repr(given)))
 
 
 def _returned(logs: dict[str, Any], as_dict: bool) -> Any:
