@@ -36,6 +36,23 @@ def test_a_list_comes_out_of_a_list_whatever_its_lengths(kind, lengths):
     assert len(batches) == len(x) + 2
 
 
+def test_lists_of_ids():
+    words = [[1, 2, 3], [4, 5, 6], [7]]
+    steps, last = (
+        elman.Sequential(
+            [layers.Embedding(9, 3, input_shape=(None,)), layers.GRU(2, return_sequences=s)]
+        )
+        for s in (True, False)
+    )
+    for count in (1, 2, 3):
+        for given in (words[:count], [np.array(row) for row in words[:count]]):
+            got = steps.predict(given, verbose=0)
+            assert isinstance(got, list)
+            for row, part in zip(words, got, strict=False):
+                close(part, np.asarray(steps(np.array([row])))[0])
+            assert last.predict(given, verbose=0).shape == (count, 2)
+
+
 @pytest.mark.parametrize("lengths", [(5,), (5, 5, 5), (5, 3, 5)])
 def test_outputs_per_sequence_are_arrays(lengths):
     x = rows(lengths=lengths)

@@ -7,19 +7,14 @@
 #include <vector>
 
 #include "check.hpp"
-#include "elman/core/random.hpp"
 #include "elman/layers/tiles_gradient.hpp"
+#include "layers/reference.hpp"
 
 namespace {
 
 using namespace elman;
-
-template <class T>
-std::vector<T> draw(Index n, std::uint64_t seed) {
-  std::vector<T> out(static_cast<std::size_t>(n));
-  fill_uniform<T>({seed, 0}, T(-0.9), T(0.9), out.data(), n);
-  return out;
-}
+using test::draw;
+using test::each_pair;
 
 Window window_of(Index rows, Index columns, Padding padding, Index channels) {
   const Index in[] = {rows, columns}, three[] = {3, 3}, one[] = {1, 1};
@@ -63,23 +58,16 @@ struct Side {
   /// f(output element, kernel element, value it is multiplied by) for every product.
   template <class F>
   void each_product(F&& f) const {
-    const auto& h = window.axes[1];
-    const auto& w = window.axes[2];
-    for (Index row = 0; row < images * h.out * w.out; ++row) {
-      const Index image = row / (h.out * w.out), p = row % (h.out * w.out);
-      for (Index tap = 0; tap < 9; ++tap) {
-        const Index i = h.start(p / w.out) + tap / 3, j = w.start(p % w.out) + tap % 3;
-        if (i < 0 || i >= h.in || j < 0 || j >= w.in) continue;
-        for (Index c = 0; c < window.channels; ++c) {
-          const Index at = ((image * h.in + i) * w.in + j) * window.channels + c;
-          double value = double(x[std::size_t(at)]);
-          if (!factors.empty()) value *= double(factors[std::size_t(at)]);
-          for (Index k = 0; k < columns; ++k) {
-            f(row * columns + k, (tap * window.channels + c) * columns + k, value);
-          }
+    each_pair(window, images, [&](Index row, Index tap, Index pixel) {
+      for (Index c = 0; c < window.channels; ++c) {
+        const Index at = pixel * window.channels + c;
+        double value = double(x[std::size_t(at)]);
+        if (!factors.empty()) value *= double(factors[std::size_t(at)]);
+        for (Index k = 0; k < columns; ++k) {
+          f(row * columns + k, (tap * window.channels + c) * columns + k, value);
         }
       }
-    }
+    });
   }
 };
 

@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "check.hpp"
-#include "elman/core/random.hpp"
+#include "reference.hpp"
 
 namespace {
 
 using namespace elman;
+using test::draw;
+using test::each_pair;
 
 struct Setting {
   Index in[3], taps[3], stride[3], dilation[3];
@@ -36,30 +38,6 @@ const Setting kSettings[] = {
     {{1, 23, 29}, {1, 3, 3}, {1, 1, 1}, {1, 1, 1}, Padding::same, 61, 37, 2},  // depth in pieces
     {{1, 7, 5}, {1, 3, 3}, {1, 1, 1}, {1, 1, 1}, Padding::same, 67, 71, 3},    // by rows
 };
-
-/// Calls f(output element without filter, tap, input element without channel) for all pairs.
-template <class F>
-void each_pair(const Window& w, Index samples, F&& f) {
-  const auto& [depth, height, width] = w.axes;
-  for (Index row = 0; row < samples * w.outputs(); ++row) {
-    const Index n = row / w.outputs(), p = row % w.outputs();
-    const Index od = p / (height.out * width.out), oh = p / width.out % height.out;
-    for (Index tap = 0; tap < w.taps(); ++tap) {
-      const Index d = depth.start(od) + tap / (height.taps * width.taps) * depth.dilation;
-      const Index h = height.start(oh) + tap / width.taps % height.taps * height.dilation;
-      const Index v = width.start(p % width.out) + tap % width.taps * width.dilation;
-      if (d < 0 || d >= depth.in || h < 0 || h >= height.in || v < 0 || v >= width.in) continue;
-      f(row, tap, ((n * depth.in + d) * height.in + h) * width.in + v);
-    }
-  }
-}
-
-template <class T>
-std::vector<T> draw(Index n, std::uint64_t seed) {
-  std::vector<T> out(static_cast<std::size_t>(n));
-  fill_uniform<T>({seed, 0}, T(-0.9), T(0.9), out.data(), n);
-  return out;
-}
 
 /// Operands and results of one layer.
 template <class T>

@@ -6,19 +6,13 @@
 #include <tuple>
 
 #include "check.hpp"
-#include "elman/core/random.hpp"
 #include "elman/layers/embedding.hpp"
+#include "reference.hpp"
 
 namespace {
 
 using namespace elman;
-
-template <class T>
-std::vector<T> draw(Index n, std::uint64_t seed) {
-  std::vector<T> out(static_cast<std::size_t>(n));
-  fill_uniform<T>({seed, 0}, T(-0.9), T(0.9), out.data(), n);
-  return out;
-}
+using test::draw;
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 

@@ -6,18 +6,12 @@
 #include <vector>
 
 #include "check.hpp"
-#include "elman/core/random.hpp"
+#include "reference.hpp"
 
 namespace {
 
 using namespace elman;
-
-template <class T>
-std::vector<T> draw(Index n, std::uint64_t seed, T low = T(-0.9), T high = T(0.9)) {
-  std::vector<T> out(static_cast<std::size_t>(n));
-  fill_uniform<T>({seed, 0}, low, high, out.data(), n);
-  return out;
-}
+using test::draw;
 
 template <class T>
 double at(const std::vector<T>& v, Index i) {

@@ -22,18 +22,23 @@ def listed(value: Any, rank: int | None = None) -> list[Any] | None:
         value = list(value)
     if not isinstance(value, (list, tuple)) or not value or not all(map(_is_sequence, value)):
         return None
-    if len(value) == 1:
-        axes = len(np.shape(value[0])) if is_array(value[0]) else 0
-        return list(value) if axes > 1 and rank == axes + 1 else None
-    return list(value)
+    return list(value) if len(value) > 1 or rank == _axes(value) else None
 
 
 def sequences_in(value: Any, rank: int | None = None) -> list[Any] | None:
     """`listed`, if these sequences make no array."""
     found = listed(value, rank)
-    if found is not None and len(found) > 1 and len({len(item) for item in found}) == 1:
+    if found is None or (len(found) > 1 and len({len(item) for item in found}) == 1):
         return None
-    return found
+    alone = len(found) == 1 and not (is_array(found[0]) and len(np.shape(found[0])) > 1)
+    return None if alone else found
+
+
+def _axes(value: Any) -> int:
+    """The number of axes of an array, or of the array that a nested list makes."""
+    if isinstance(value, (list, tuple)):
+        return 1 + (_axes(value[0]) if len(value) else 0)
+    return len(np.shape(value)) if is_array(value) else 0
 
 
 def _is_sequence(item: Any) -> bool:
