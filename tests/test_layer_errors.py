@@ -167,12 +167,14 @@ def test_errors_of_own_layers_stay_as_they_are():
 
 @pytest.mark.parametrize("layer", [LSTM, GRU, layers.SimpleRNN])
 def test_explain_says_why_a_layer_runs_by_steps(layer):
-    for name in ("softmax", "log_softmax"):
-        text = layer(4, activation=name).explain((2, 5, 3))
-        assert f"because of activation {name}: it needs all units of a row" in text
+    options = [{"activation": "softmax"}, {"activation": "log_softmax"}]
     if layer is not layers.SimpleRNN:
-        text = layer(4, recurrent_activation="softmax").explain((2, 5, 3))
-        assert "step by step: 5 steps of operations, because of activation softmax" in text
+        options += [{"recurrent_activation": "softmax"}]
+    for given in options:
+        text = layer(4, **given).explain((2, 5, 3))
+        assert "softmax: the sums of a step first, then its activations row by row" in text
+        assert "step by step" not in text
+    assert "softmax" not in layer(4).explain((2, 5, 3))
 
     def mine(x):
         return x * 0.5

@@ -306,7 +306,7 @@ class OwnDense(Dense):
     ("layer", "why"),
     [
         (LSTM(3, go_backwards=True, name="a"), "LSTM 'a': go_backwards=True"),
-        (GRU(3, activation="softmax", name="a"), "GRU 'a': only Python knows its activation"),
+        (GRU(3, activation=lambda x: x, name="a"), "GRU 'a': only Python knows its activation"),
         (RNN(OwnCell(3), name="a"), "RNN 'a': its cell OwnCell is Python code"),
         (RNN([LSTMCell(2), OwnCell(3)], name="a"), "RNN 'a': its cell OwnCell is Python code"),
         (OwnDense(3, name="a"), "OwnDense 'a': it has a call of its own"),

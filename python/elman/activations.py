@@ -154,18 +154,23 @@ _KERNEL_FUNCTIONS: tuple[Activation, ...] = (
     exponential, selu, silu, gelu, mish, relu6, leaky_relu,
 )  # fmt: skip
 _KERNEL_NAMES = {function: function.__name__ for function in _KERNEL_FUNCTIONS}
+# Those of all units of a row, which only the kernels of the recurrent layers know.
+_ROW_NAMES: dict[Activation, str] = {softmax: "softmax", log_softmax: "log_softmax"}
 _BY_NAME: dict[str, Activation] = {
     **{name: function for function, name in _KERNEL_NAMES.items()},
     "swish": silu,
-    "softmax": softmax,
-    "log_softmax": log_softmax,
+    **{name: function for function, name in _ROW_NAMES.items()},
 }
 
 
-def kernel_name(activation: Any) -> str | None:
-    """The compiled kernel's name of an activation, or None when only Python can run it."""
+def kernel_name(activation: Any, rows: bool = False) -> str | None:
+    """The compiled kernel's name of an activation, or None when only Python can run it.
+
+    With `rows`, of a kernel that also knows those of all units of a row.
+    """
     try:
-        return _KERNEL_NAMES.get(activation)
+        name = _KERNEL_NAMES.get(activation)
+        return _ROW_NAMES.get(activation) if rows and name is None else name
     except TypeError:  # an unhashable callable is the user's own
         return None
 

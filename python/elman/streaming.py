@@ -135,9 +135,7 @@ def _append_dense(stream: core.Stream, layer: Any, where: str) -> None:
 
 def _append_activation(stream: core.Stream, layer: Any, where: str) -> None:
     function = layer.activation
-    name = activations.kernel_name(function)
-    if function in (activations.softmax, activations.log_softmax):
-        name = function.__name__
+    name = activations.kernel_name(function, rows=True)
     if name is None:
         _refuse(layer, "only Python knows its activation", where)
     elif name != "linear":

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from elman import _random
 from elman._backend import core
-from elman.activations import kernel_name, log_softmax, softmax
+from elman.activations import kernel_name
 from elman.layers import _layouts
 from elman.layers._loop import Loop, checked_states, step_loop
 from elman.layers._run import zero_states
@@ -21,8 +21,7 @@ class BuiltinCell(Layer):
     """A cell with a compiled kernel, `kind`, of `gates` gates packed along the last axis.
 
     Over a sequence the kernel runs, with masks and dropout as its operands. An activation that
-    only Python knows, or that needs all units of a row (softmax, log_softmax), makes the cell run
-    `step` per time step instead.
+    only Python knows makes the cell run `step` per time step instead.
     """
 
     kind: ClassVar[str]
@@ -31,6 +30,7 @@ class BuiltinCell(Layer):
     _leaf = True
     _casts_integers = True
     _streams: ClassVar[bool] = True  # whether the kernel runs one time step at a time
+    _row_functions: ClassVar[bool] = True  # whether it knows softmax, of all units of a row
     # Options that the layer around the cell lists after its loop flags.
     _after_loop: ClassVar[tuple[str, ...]] = ()
 
@@ -218,13 +218,16 @@ class BuiltinCell(Layer):
         """The compiled kernel for the present activations, or None when they need Python."""
         functions = self._activations()
         if functions != self._fused_for:
-            names = [name for name in map(kernel_name, functions) if name is not None]
-            known, kind = len(names) == len(functions), self._kernel_kind()
+            names = [self._kernel_name(f) for f in functions]
+            known, kind = None not in names, self._kernel_kind()
             self._fused_kernel = self._make_kernel(kind, names[0], names[-1]) if known else None
             self._fused_for = functions
         return self._fused_kernel
 
-    def _make_kernel(self, kind: str, activation: str, recurrent_activation: str) -> Any:
+    def _kernel_name(self, activation: Any) -> str | None:
+        return kernel_name(activation, rows=self._row_functions)
+
+    def _make_kernel(self, kind: str, activation: Any, recurrent_activation: Any) -> Any:
         return core.FusedCell(kind, self.units, activation, recurrent_activation)
 
     def _apply(
@@ -318,7 +321,7 @@ class BuiltinCell(Layer):
                 x_shape, training, self.dtype, masks_per_gate=drops and per_gate, **form
             )
             return f"{text}; dropout in the kernel, {count}" if drops else text
-        slow = [_why_by_steps(f) for f in self._activations() if kernel_name(f) is None]
+        slow = [_why_by_steps(f) for f in self._activations() if self._kernel_name(f) is None]
         reasons = " and ".join(dict.fromkeys(slow))
         return f"step by step: {x_shape[1]} steps of operations, because of activation {reasons}"
 
@@ -326,6 +329,6 @@ class BuiltinCell(Layer):
 def _why_by_steps(activation: Any) -> str:
     """The name of an activation that the kernel does not have, and the reason."""
     name = getattr(activation, "__name__", type(activation).__name__)
-    if activation is softmax or activation is log_softmax:
-        return f"{name}: it needs all units of a row, the kernel's activations act unit by unit"
+    if kernel_name(activation, rows=True) is not None:
+        return f"{name}: it needs all channels of a pixel, the kernel's act one by one"
     return f"{name}: it is Python code"

@@ -65,7 +65,9 @@ class FusedCell {
       fail(name_, "x_shape: expected (N, T, F), got " + x.text());
     }
     const bptt::Dims dims{x[0], x[1], x[2], units_};
-    return bptt::describe(plan(dims, dtype, form), name_, dims, form);
+    bptt::CallForm whole = form;
+    whole.by_rows = activations_.by_rows();
+    return bptt::describe(plan(dims, dtype, whole), name_, dims, whole);
   }
 
   [[nodiscard]] const std::string& name() const { return name_; }

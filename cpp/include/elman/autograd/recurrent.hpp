@@ -40,7 +40,7 @@ inline std::unique_ptr<FusedCell> make_fused_cell(std::string_view kind, Index u
 inline std::unique_ptr<FusedCell> make_fused_cell(std::string_view kind, Index units,
                                                   std::string_view activation = "tanh",
                                                   std::string_view recurrent = "sigmoid") {
-  const AnyActivations activations{parse_activation(activation), parse_activation(recurrent)};
+  const AnyActivations activations = AnyActivations::named(activation, recurrent);
   return detail::make_fused_cell<SimpleRnn, Gru, GruResetAfter, Lstm>(kind, units, activations);
 }
 

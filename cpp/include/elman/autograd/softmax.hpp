@@ -3,73 +3,17 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "elman/autograd/cast.hpp"
 #include "elman/autograd/parallel.hpp"
-#include "elman/autograd/reduce.hpp"
 #include "elman/autograd/tape.hpp"
-#include "elman/kernels/activation.hpp"
+#include "elman/core/aligned.hpp"
+#include "elman/kernels/softmax.hpp"
 
 namespace elman {
 
-enum class Softmax : int { probabilities, logarithms, logsumexp };
-
 namespace detail {
-
-/// Log of the sum of exponentials of a row of `count` values; leaves e^(x - max) in `e`.
-/// A row of -inf gives -inf, a row with +inf gives inf, NaN gives NaN.
-template <class T>
-struct RowSum {
-  T max, sum;
-  [[nodiscard]] T log() const { return max + std::log(sum); }
-};
-
-template <class T>
-RowSum<T> exponentials(const T* x, T* e, Index count) {
-  const T max = reduce_tree<MaxOp, T>(0, (count + kLeaf - 1) / kLeaf, [&](Index l) {
-    return reduce_leaf<MaxOp, T>(x + l * kLeaf, std::min(kLeaf, count - l * kLeaf));
-  });
-  const T shift = std::isfinite(max) ? max : T(0);  // inf - inf would be NaN
-  for (Index i = 0; i < count; ++i) e[i] = x[i] - shift;
-  activate(Activation::exponential, e, e, count);
-  const T sum = reduce_tree<SumOp, T>(0, (count + kLeaf - 1) / kLeaf, [&](Index l) {
-    return reduce_leaf<SumOp, T>(e + l * kLeaf, std::min(kLeaf, count - l * kLeaf));
-  });
-  return {shift, sum};
-}
-
-/// One contiguous row; y may not be x.
-template <class T>
-void softmax_row(Softmax kind, const T* x, T* y, Index count) {
-  const RowSum<T> row = exponentials(x, y, count);
-  if (kind == Softmax::probabilities) {
-    for (Index i = 0; i < count; ++i) y[i] /= row.sum;
-  } else {
-    const T log = row.log();
-    for (Index i = 0; i < count; ++i) y[i] = x[i] - log;
-  }
-}
-
-/// dx = y (dy - sum(dy y)) for softmax, dx = dy - e^y sum(dy) for its logarithm.
-template <class T>
-void softmax_row_backward(Softmax kind, const T* y, const T* dy, T* dx, Index count) {
-  const auto summed = [=](const T* v) {
-    return reduce_tree<SumOp, T>(0, (count + kLeaf - 1) / kLeaf, [&](Index l) {
-      return reduce_leaf<SumOp, T>(v + l * kLeaf, std::min(kLeaf, count - l * kLeaf));
-    });
-  };
-  if (kind == Softmax::probabilities) {
-    for (Index i = 0; i < count; ++i) dx[i] = dy[i] * y[i];
-    const T sum = summed(dx);
-    for (Index i = 0; i < count; ++i) dx[i] = y[i] * (dy[i] - sum);
-  } else {
-    const T sum = summed(dy);
-    activate(Activation::exponential, y, dx, count);
-    for (Index i = 0; i < count; ++i) dx[i] = dy[i] - dx[i] * sum;
-  }
-}
 
 constexpr double kSoftmaxCost = 16.0;  // flop per element, most of them in the exponential
 

@@ -5,6 +5,7 @@
 #include "elman/bptt/arriving.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/weights.hpp"
+#include "elman/bptt/whole_rows.hpp"
 #include "elman/core/workspace.hpp"
 
 namespace elman::bptt {
@@ -37,13 +38,16 @@ class BackwardRows {
     dh_ = workspace.template take<T>(rows * hp_);
     if (Cell::kStates == 2) dc_ = workspace.template take<T>(rows * hp_);
     if (in.recurrent_dropout.per_gate()) per_gate_ = workspace.template take<T>(rows * hp_);
+    if constexpr (Activations::kMayNeedRows) by_rows_ = fn.by_rows();
+    if (by_rows_ && Cell::kPhases > 1) d_inner_ = workspace.template take<T>(rows * hp_);
   }
 
-  static void count(const Inputs<T>& in, Index rows, WorkspaceSize& size) {
+  static void count(const Inputs<T>& in, bool by_rows, Index rows, WorkspaceSize& size) {
     const Index hp = simd::padded<T>(in.dims.units);
     size.template add<T>(rows * hp);
     if (Cell::kStates == 2) size.template add<T>(rows * hp);
     if (in.recurrent_dropout.per_gate()) size.template add<T>(rows * hp);
+    if (by_rows && Cell::kPhases > 1) size.template add<T>(rows * hp);
   }
 
   void run() {
@@ -56,13 +60,23 @@ class BackwardRows {
       recurrent<0>(
           k + 1, active,
           [&](Index row, Index block, simd::Packet<T> dh) {
-            step(k, row, block, simd::add(dh, simd::load<T>(dh_ + row * hp_ + block * kW)));
+            T* at = dh_ + row * hp_ + block * kW;
+            dh = simd::add(dh, simd::load<T>(at));
+            if constexpr (Activations::kMayNeedRows) {
+              if (by_rows_) return simd::store<T>(at, dh);
+            }
+            step(k, row, block, dh);
           },
           [&](Index row, Index block) { fetch_saved(k, row, block); });
+      whole_rows<0>(k, active);
       if constexpr (Cell::kPhases > 1) {
         recurrent<1>(k, active, [&](Index row, Index block, simd::Packet<T> d_inner) {
+          if constexpr (Activations::kMayNeedRows) {
+            if (by_rows_) return simd::store<T>(d_inner_ + row * hp_ + block * kW, d_inner);
+          }
           inner_step(k, row, block, d_inner);
         });
+        whole_rows<1>(k, active);
       }
     }
     finish();
@@ -242,14 +256,15 @@ class BackwardRows {
   void step(Index k, Index row, Index block, simd::Packet<T> dh) {
     const Index j = row * hp_ + block * kW;
     BackwardUnit<T> u = unit(k, row, block);
-    u.dh =
-        plain_ ? simd::add(dh, output_gradient(k, row, block)) : all_gradients(k, row, block, dh);
-    if (Cell::kStates == 2) {
-      u.c = saved_.c + rows_.kept(row, k) * hp_ + block * kW;
-      u.c_prev = c_prev(k, row, block);
-      u.dc = dc_ + j;
-    }
+    u.dh = arrived(k, row, block, dh);
+    if (Cell::kStates == 2) u.dc = dc_ + j;
     simd::store<T>(dh_ + j, Cell::template backward<0, T>(fn_, u));
+  }
+
+  // dh with what arrives from outside; that happens once, as it may reach the initial states.
+  simd::Packet<T> arrived(Index k, Index row, Index block, simd::Packet<T> dh) const {
+    return plain_ ? simd::add(dh, output_gradient(k, row, block))
+                  : all_gradients(k, row, block, dh);
   }
 
   void inner_step(Index k, Index row, Index block, simd::Packet<T> d_inner) {
@@ -264,10 +279,43 @@ class BackwardRows {
   BackwardUnit<T> unit(Index k, Index row, Index block) const {
     BackwardUnit<T> u;
     u.h_prev = h_prev(k, row, block);
+    if (Cell::kStates == 2) {
+      u.c = saved_.c + rows_.kept(row, k) * hp_ + block * kW;
+      u.c_prev = c_prev(k, row, block);
+    }
     u.saved = slots(row, k) + block * kW;
     u.slot_stride = hp_;
     u.lanes = in_.dims.units - block * kW;
     return u;
+  }
+
+  // Phase P of the step, where an activation needs all units of a row.
+  template <int P>
+  void whole_rows(Index k, Index active) {
+    if constexpr (Activations::kMayNeedRows) {
+      if (by_rows_) rows_of_phase<P>(k, active);
+    }
+  }
+
+  template <int P>
+  __attribute__((noinline)) void rows_of_phase(Index k, Index active) {
+    for_whole_rows(parts_, active, [&](int, Range share) {
+      const Index units = in_.dims.units;
+      T* scratch = kernels::thread_scratch<T, 14>(WholeRows<T, Cell>::size(units));
+      WholeRows<T, Cell> cell(fn_, units, scratch);
+      for (Index row = share.begin; row < share.end; ++row) {
+        T* const rest = dh_ + row * hp_;
+        T* const dh = P == 0 ? rest : d_inner_ + row * hp_;
+        for (Index block = 0; P == 0 && block < hp_ / kW; ++block) {
+          const simd::Packet<T> later = simd::load<T>(dh + block * kW);
+          simd::store<T>(dh + block * kW, arrived(k, row, block, later));
+        }
+        T* dc = Cell::kStates == 2 ? dc_ + row * hp_ : nullptr;
+        cell.template backward<P>(slots(row, k), dc, dh,
+                                  [&](Index j) { return unit(k, row, j / kW); });
+        for (Index j = 0; P == 1 && j < hp_; ++j) rest[j] += dh[j];
+      }
+    });
   }
 
   const Inputs<T>& in_;
@@ -285,6 +333,8 @@ class BackwardRows {
   T* dh_ = nullptr;
   T* dc_ = nullptr;
   T* per_gate_ = nullptr;
+  bool by_rows_ = false;  // activations need whole rows: a step comes after all of its products
+  T* d_inner_ = nullptr;
 };
 
 }  // namespace elman::bptt

@@ -7,6 +7,7 @@
 #include "elman/bptt/input_side.hpp"
 #include "elman/bptt/skipped.hpp"
 #include "elman/bptt/weights.hpp"
+#include "elman/bptt/whole_rows.hpp"
 #include "elman/core/threads.hpp"
 #include "elman/core/workspace.hpp"
 
@@ -39,16 +40,19 @@ class ForwardRows {
     if (Cell::kStates == 2) c_ = take(rows * hp_);
     h_operand_ = take(in.recurrent_dropout.gates * rows * hp_);
     if (Cell::kPhases > 1 && out.saved.slots == nullptr) scratch_slots_ = take(rows * kS * hp_);
+    if (by_rows(fn)) sums_ = take(rows * kS * hp_);
   }
 
   /// Bytes that the constructor takes for so many rows.
-  static void count(const Inputs<T>& in, bool training, Index rows, WorkspaceSize& size) {
+  static void count(const Inputs<T>& in, bool training, bool by_rows, Index rows,
+                    WorkspaceSize& size) {
     const Index hp = simd::padded<T>(in.dims.units);
     InputSide<T, Cell>::count(in, rows, in.scheduled(), training, size);
     size.template add<T>(rows * hp).template add<T>(rows * hp);
     if (Cell::kStates == 2) size.template add<T>(rows * hp);
     size.template add<T>(in.recurrent_dropout.gates * rows * hp);
     if (Cell::kPhases > 1 && !training) size.template add<T>(rows * kS * hp);
+    if (by_rows) size.template add<T>(rows * kS * hp);
   }
 
   void run() {
@@ -161,15 +165,22 @@ class ForwardRows {
       run_phase<T, Phase>(
           p, active_, blocks,
           [&](Index row, Index block, const T* sums) {
-            unit<P>(k, row, block, sums, h_prev, h_next);
+            if constexpr (Activations::kMayNeedRows) {
+              if (sums_ != nullptr) return keep<P>(row, block, sums);
+            }
+            const ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
+            Cell::template forward<P, T>(fn_, u);
+            if constexpr (P + 1 == Cell::kPhases) write(k, row, block, u);
           },
           [&](Index row, Index block) { fetch_targets(k, row, block); });
     });
+    if constexpr (Activations::kMayNeedRows) {
+      if (sums_ != nullptr) whole_rows<P>(k, h_prev, h_next);
+    }
   }
 
-  // One row and block: the sums become states and output.
-  template <int P>
-  void unit(Index k, Index row, Index block, const T* sums, const T* h_prev, T* h_next) {
+  // One row and block: where the sums come from, and where states and slots go.
+  ForwardUnit<T> unit(Index k, Index row, Index block, const T* sums, const T* h_prev, T* h_next) {
     ForwardUnit<T> u;
     const Index j = row * hp_ + block * kW;
     u.z = sums;
@@ -179,8 +190,38 @@ class ForwardRows {
     T* saved = slots(row, k);
     u.saved = saved == nullptr ? nullptr : saved + block * kW;
     u.slot_stride = hp_;
-    Cell::template forward<P, T>(fn_, u);
-    if constexpr (P + 1 == Cell::kPhases) write(k, row, block, u);
+    return u;
+  }
+
+  static bool by_rows(const Activations& fn) {
+    if constexpr (Activations::kMayNeedRows) return fn.by_rows();
+    return false;
+  }
+
+  // The sums of one row: [blocks][slots of the phase][W].
+  T* sums(Index row) { return sums_ + row * kS * hp_; }
+
+  template <int P>
+  void keep(Index row, Index block, const T* from) {
+    constexpr Index kSlots = Cell::template Phase<P>::kSlots;
+    std::copy_n(from, kSlots * kW, sums(row) + block * kSlots * kW);
+  }
+
+  // The step itself, where an activation needs all units of a row.
+  template <int P>
+  __attribute__((noinline)) void whole_rows(Index k, const T* h_prev, T* h_next) {
+    for_whole_rows(parts_, active_, [&](int, Range share) {
+      const Index units = in_.dims.units;
+      T* scratch = kernels::thread_scratch<T, 14>(WholeRows<T, Cell>::size(units));
+      WholeRows<T, Cell> cell(fn_, units, scratch);
+      for (Index row = share.begin; row < share.end; ++row) {
+        const ForwardUnit<T> first = unit(k, row, 0, sums(row), h_prev, h_next);
+        cell.template forward<P>(first);
+        for (Index block = 0; P + 1 == Cell::kPhases && block < hp_ / kW; ++block) {
+          write(k, row, block, unit(k, row, block, nullptr, h_prev, h_next));
+        }
+      }
+    });
   }
 
   // The lines that a tile's epilogue will write lie rows apart, where no hardware prefetcher sees
@@ -228,6 +269,7 @@ class ForwardRows {
   T* c_ = nullptr;
   T* h_operand_ = nullptr;
   T* scratch_slots_ = nullptr;
+  T* sums_ = nullptr;  // where activations need whole rows; else a block's sums stay in its tile
 };
 
 }  // namespace elman::bptt

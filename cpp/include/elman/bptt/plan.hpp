@@ -18,6 +18,7 @@ struct CallForm {
   bool scheduled = false;       // mask, lengths or resets: rows of their own steps
   Index used_steps = -1;        // of all rows together; -1: all of them
   bool masks_per_gate = false;  // dropout
+  bool by_rows = false;         // activations of all units of a row
 };
 
 /// Figures of one forward run (and, with training, of what it keeps for the backward run).
@@ -124,7 +125,7 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
   const std::uint8_t marks_a_schedule = 0;
   if (form.scheduled) in.reset = &marks_a_schedule;
   WorkspaceSize size;
-  ForwardRows<T, Cell, AnyActivations>::count(in, form.training, rows, size);
+  ForwardRows<T, Cell, AnyActivations>::count(in, form.training, form.by_rows, rows, size);
   plan.workspace_bytes = size.bytes() * std::size_t(row_parts);
   if (form.scheduled) plan.workspace_bytes += std::size_t(steps) * sizeof(Schedule::Entry);
   if (form.training) {
@@ -180,6 +181,7 @@ inline std::string describe(const Plan& plan, const std::string& cell, const Dim
   text += plan.projects_input
               ? "few rows: the input projection of many steps is one product, ahead of the loop\n"
               : "input and recurrent product of a step are one accumulation\n";
+  if (form.by_rows) text += "softmax: the sums of a step first, then its activations row by row\n";
   char rate[64];
   std::snprintf(rate, sizeof(rate), "about %.0f GFLOP/s to expect here\n", plan.gflops);
   text += rate;

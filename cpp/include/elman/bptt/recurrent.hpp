@@ -65,7 +65,7 @@ inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
     using Rows = ForwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows) {
       WorkspaceSize bytes;
-      Rows::count(in, out.saved.slots != nullptr, rows, bytes);
+      Rows::count(in, out.saved.slots != nullptr, activations.by_rows(), rows, bytes);
       return bytes.bytes();
     };
     detail::for_rows<T, Cell>(d, schedule, size, [&](Range rows, Workspace& workspace, int parts) {
@@ -90,7 +90,7 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
     using Rows = BackwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows) {
       WorkspaceSize bytes;
-      Rows::count(in, rows, bytes);
+      Rows::count(in, activations.by_rows(), rows, bytes);
       return bytes.bytes();
     };
     detail::for_rows<T, Cell>(d, schedule, size, [&](Range rows, Workspace& workspace, int parts) {

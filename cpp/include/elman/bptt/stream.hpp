@@ -12,6 +12,7 @@
 #include "elman/bptt/partition.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/weights.hpp"
+#include "elman/bptt/whole_rows.hpp"
 #include "elman/core/errors.hpp"
 
 namespace elman::bptt {
@@ -58,6 +59,10 @@ class Stream {
     // costs the caller a few microseconds.
     parts_ = unit_parts<T, Cell>(double(rows), units(), (features() + units()) / 4);
     if (parts_ > 1) ThreadPool::global().prepare(parts_);
+    if (fn_.by_rows()) {
+      sums_.ensure(group_ * kS * hp_);
+      row_scratch_.ensure(parts_ * WholeRows<T, Cell>::size(units()));
+    }
     with_activations<T, Cell>(fn_,
                               [this](const auto& fn) { run_ = &run<std::decay_t<decltype(fn)>>; });
     reset();
@@ -177,14 +182,24 @@ class Stream {
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
     for_blocks(parts_, hp_ / kW, now_ != 0, [&](Blocks blocks) {
       run_phase<T, Phase>(p, rows, blocks, [&](Index r, Index block, const T* z) {
-        unit<P>(fn, first + r, block, z, out);
+        if constexpr (Activations::kMayNeedRows) {
+          if (sums_.size() != 0) return keep<P>(r, block, z);
+        }
+        const Index row = first + r, j = block * kW;
+        const ForwardUnit<T> u = unit(row, block, z);
+        Cell::template forward<P, T>(fn, u);
+        if constexpr (P + 1 == Cell::kPhases) {
+          simd::store_partial<T>(out + row * units() + j, simd::load<T>(u.h), units() - j);
+        }
       });
     });
+    if constexpr (Activations::kMayNeedRows) {
+      if (sums_.size() != 0) whole_rows<P>(out, first, rows);
+    }
   }
 
-  // One row and block: the sums become states and output.
-  template <int P, class Activations>
-  void unit(const Activations& fn, Index row, Index block, const T* z, T* out) noexcept {
+  // One row and block: where the sums come from, and where the states go.
+  ForwardUnit<T> unit(Index row, Index block, const T* z) noexcept {
     const Index j = block * kW;
     ForwardUnit<T> u;
     u.z = z;
@@ -193,10 +208,30 @@ class Stream {
     if constexpr (Cell::kStates == 2) u.c = c_.data() + row * hp_ + j;
     if constexpr (Cell::kPhases > 1) u.saved = slots(row) + j;
     u.slot_stride = hp_;
-    Cell::template forward<P, T>(fn, u);
-    if constexpr (P + 1 == Cell::kPhases) {
-      simd::store_partial<T>(out + row * units() + j, simd::load<T>(u.h), units() - j);
-    }
+    return u;
+  }
+
+  // The sums of one row: [blocks][slots of P][W].
+  T* sums(Index r) noexcept { return sums_.data() + r * kS * hp_; }
+
+  template <int P>
+  void keep(Index r, Index block, const T* from) noexcept {
+    constexpr Index kSlots = Cell::template Phase<P>::kSlots;
+    std::copy_n(from, kSlots * kW, sums(r) + block * kSlots * kW);
+  }
+
+  // The step itself, where an activation needs all units of a row.
+  template <int P>
+  __attribute__((noinline)) void whole_rows(T* out, Index first, Index rows) noexcept {
+    for_whole_rows(parts_, rows, [&](int part, Range share) {
+      T* scratch = row_scratch_.data() + part * WholeRows<T, Cell>::size(units());
+      WholeRows<T, Cell> cell(fn_, units(), scratch);
+      for (Index r = share.begin; r < share.end; ++r) {
+        const ForwardUnit<T> row = unit(first + r, 0, sums(r));
+        cell.template forward<P>(row);
+        if (P + 1 == Cell::kPhases) std::copy_n(row.h, units(), out + (first + r) * units());
+      }
+    });
   }
 
   std::shared_ptr<const Weights> weights_;
@@ -206,6 +241,7 @@ class Stream {
   void (*run_)(Stream&, const T*, T*) noexcept = nullptr;
   std::array<AlignedBuffer<T>, 2> h_;  // before and after a step, in turn
   AlignedBuffer<T> c_, slots_;
+  AlignedBuffer<T> sums_, row_scratch_;  // where activations need whole rows
   unsigned now_ = 0;
   bool at_zero_ = true;
 };

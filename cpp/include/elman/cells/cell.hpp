@@ -5,7 +5,7 @@
 #include <array>
 #include <type_traits>
 
-#include "elman/kernels/activation.hpp"
+#include "elman/kernels/softmax.hpp"
 #include "elman/kernels/tile.hpp"
 
 namespace elman {
@@ -24,6 +24,10 @@ namespace elman {
 //   kBias            which bias a slot starts from: input row, recurrent row, or their sum
 //   forward<p>       one row, one packet of units: sums z -> saved slots, states
 //   backward<p>      the reverse; returns what flows to h_prev besides the product
+//
+// forward and backward reach their activations through the policy that they are given, and do it in
+// the same order for every packet: then they also run with activations of all units of a row, see
+// bptt/whole_rows.hpp.
 enum class BiasOf { input, recurrent, both };
 
 template <int Slots, int Gates, int First>
@@ -35,8 +39,25 @@ struct PhaseOf : kernels::Gating<Slots, Gates> {
 
 /// The two activations of a cell, free at run time.
 struct AnyActivations {
+  static constexpr bool kMayNeedRows = true;
   Activation activation = Activation::tanh;
   Activation recurrent = Activation::sigmoid;
+  // Functions of all units of a row; where there is one, it is taken in place of the one above.
+  Softmax activation_rows = Softmax::none;
+  Softmax recurrent_rows = Softmax::none;
+
+  /// Those of the Keras names. Errors: std::invalid_argument for an unknown name.
+  static AnyActivations named(std::string_view activation, std::string_view recurrent) {
+    AnyActivations out;
+    out.activation_rows = parse_softmax(activation);
+    out.recurrent_rows = parse_softmax(recurrent);
+    if (out.activation_rows == Softmax::none) out.activation = parse_activation(activation);
+    if (out.recurrent_rows == Softmax::none) out.recurrent = parse_activation(recurrent);
+    return out;
+  }
+  [[nodiscard]] bool by_rows() const {
+    return activation_rows != Softmax::none || recurrent_rows != Softmax::none;
+  }
 
   template <class T>
   simd::Packet<T> act(const simd::Packet<T>& z) const {
@@ -46,10 +67,26 @@ struct AnyActivations {
   simd::Packet<T> gate(const simd::Packet<T>& z) const {
     return kernels::activate<T>(recurrent, z);
   }
+
+  // dy times the derivative, from what training saved of z; + more.
+  template <class T>
+  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+    return kernels::gradient<T>(activation, dy, saved);
+  }
+  template <class T>
+  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved,
+                               const simd::Packet<T>& more) const {
+    return simd::madd(dy, kernels::derivative<T>(activation, saved), more);
+  }
+  template <class T>
+  simd::Packet<T> gate_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+    return kernels::gradient<T>(recurrent, dy, saved);
+  }
 };
 
 /// tanh and sigmoid, known to the compiler: no dispatch in the step.
 struct StandardActivations {
+  static constexpr bool kMayNeedRows = false;
   static constexpr Activation activation = Activation::tanh;
   static constexpr Activation recurrent = Activation::sigmoid;
 
@@ -61,6 +98,20 @@ struct StandardActivations {
   simd::Packet<T> gate(const simd::Packet<T>& z) const {
     return math::sigmoid<T>(z);
   }
+
+  template <class T>
+  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+    return kernels::gradient<T>(activation, dy, saved);
+  }
+  template <class T>
+  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved,
+                               const simd::Packet<T>& more) const {
+    return simd::madd(dy, kernels::derivative<T>(activation, saved), more);
+  }
+  template <class T>
+  simd::Packet<T> gate_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+    return kernels::gradient<T>(recurrent, dy, saved);
+  }
 };
 
 /// Calls f with the activations of a cell. tanh and sigmoid in float are compiled into its loop;
@@ -70,7 +121,7 @@ template <class T, class Cell, class F>
 inline void with_activations(const AnyActivations& fn, F&& f) {
   if constexpr (std::is_same_v<T, float>) {
     const bool gates_fit = Cell::kGates == 1 || fn.recurrent == StandardActivations::recurrent;
-    if (gates_fit && fn.activation == StandardActivations::activation) {
+    if (gates_fit && fn.activation == StandardActivations::activation && !fn.by_rows()) {
       return f(StandardActivations{});
     }
   }

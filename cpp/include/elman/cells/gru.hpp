@@ -42,12 +42,11 @@ struct GruResetAfter {
     const auto g = kernels::from_saved<T>(f.activation, sg);
     const auto z = kernels::from_saved<T>(f.recurrent, sz);
     const auto r = kernels::from_saved<T>(f.recurrent, sr);
-    const auto dg = simd::mul(simd::mul(u.dh, simd::sub(simd::set1<T>(T(1)), z)),
-                              kernels::derivative<T>(f.activation, sg));
+    const auto dg =
+        f.template act_gradient<T>(simd::mul(u.dh, simd::sub(simd::set1<T>(T(1)), z)), sg);
     u.set(0, dg);
-    u.set(1, simd::mul(simd::mul(u.dh, simd::sub(u.h_prev, g)),
-                       kernels::derivative<T>(f.recurrent, sz)));
-    u.set(2, simd::mul(simd::mul(dg, inner), kernels::derivative<T>(f.recurrent, sr)));
+    u.set(1, f.template gate_gradient<T>(simd::mul(u.dh, simd::sub(u.h_prev, g)), sz));
+    u.set(2, f.template gate_gradient<T>(simd::mul(dg, inner), sr));
     u.set(3, simd::mul(dg, r));
     return simd::mul(u.dh, z);
   }
@@ -91,15 +90,13 @@ struct Gru {
       const auto sz = u.kept(0), sg = u.kept(2);
       const auto z = kernels::from_saved<T>(f.recurrent, sz);
       const auto g = kernels::from_saved<T>(f.activation, sg);
-      u.set(0, simd::mul(simd::mul(u.dh, simd::sub(u.h_prev, g)),
-                         kernels::derivative<T>(f.recurrent, sz)));
-      u.set(2, simd::mul(simd::mul(u.dh, simd::sub(simd::set1<T>(T(1)), z)),
-                         kernels::derivative<T>(f.activation, sg)));
+      u.set(0, f.template gate_gradient<T>(simd::mul(u.dh, simd::sub(u.h_prev, g)), sz));
+      u.set(2, f.template act_gradient<T>(simd::mul(u.dh, simd::sub(simd::set1<T>(T(1)), z)), sg));
       return simd::mul(u.dh, z);
     } else {  // u.dh is the gradient of r h_prev
       const auto sr = u.kept(1);
       const auto r = kernels::from_saved<T>(f.recurrent, sr);
-      u.set(1, simd::mul(simd::mul(u.dh, u.h_prev), kernels::derivative<T>(f.recurrent, sr)));
+      u.set(1, f.template gate_gradient<T>(simd::mul(u.dh, u.h_prev), sr));
       return simd::mul(u.dh, r);
     }
   }

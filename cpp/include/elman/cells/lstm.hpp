@@ -45,15 +45,12 @@ struct Lstm {
     // act(c) is computed again: one activation against H values per step of memory.
     const auto c = simd::load<T>(u.c);
     const auto a = fn.template act<T>(c);
-    const auto da = kernels::derivative<T>(fn.activation, kernels::to_save<T>(fn.activation, c, a));
-    const auto dc = simd::madd(simd::mul(u.dh, o), da, simd::load<T>(u.dc));
-    const auto gate_derivative = [&](const simd::Packet<T>& s) {
-      return kernels::derivative<T>(fn.recurrent, s);
-    };
-    u.set(0, simd::mul(simd::mul(dc, g), gate_derivative(si)));
-    u.set(1, simd::mul(simd::mul(dc, u.c_prev), gate_derivative(sf)));
-    u.set(2, simd::mul(simd::mul(dc, i), kernels::derivative<T>(fn.activation, sg)));
-    u.set(3, simd::mul(simd::mul(u.dh, a), gate_derivative(so)));
+    const auto dc = fn.template act_gradient<T>(
+        simd::mul(u.dh, o), kernels::to_save<T>(fn.activation, c, a), simd::load<T>(u.dc));
+    u.set(0, fn.template gate_gradient<T>(simd::mul(dc, g), si));
+    u.set(1, fn.template gate_gradient<T>(simd::mul(dc, u.c_prev), sf));
+    u.set(2, fn.template act_gradient<T>(simd::mul(dc, i), sg));
+    u.set(3, fn.template gate_gradient<T>(simd::mul(u.dh, a), so));
     simd::store<T>(u.dc, simd::mul(dc, f));
     return simd::zero<T>();
   }

@@ -27,7 +27,7 @@ struct SimpleRnn {
 
   template <int P, class T, class Activations>
   static simd::Packet<T> backward(const Activations& f, const BackwardUnit<T>& u) {
-    u.set(0, simd::mul(u.dh, kernels::derivative<T>(f.activation, u.kept(0))));
+    u.set(0, f.template act_gradient<T>(u.dh, u.kept(0)));
     return simd::zero<T>();
   }
 };

@@ -240,6 +240,12 @@ inline Packet<T> derivative(Activation kind, const Packet<T>& saved) {
   return one;
 }
 
+/// dz = dy a'(z), from what training saves.
+template <class T>
+inline Packet<T> gradient(Activation kind, const Packet<T>& dy, const Packet<T>& saved) {
+  return simd::mul(dy, derivative<T>(kind, saved));
+}
+
 /// What training keeps of z: a(z) or z itself.
 template <class T>
 inline Packet<T> to_save(Activation kind, const Packet<T>& z, const Packet<T>& a) {

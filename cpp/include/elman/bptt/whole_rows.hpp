@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// elman/bptt/whole_rows.hpp: the step of a cell whose activations need all units of a row.
+#pragma once
+
+#include <algorithm>
+
+#include "elman/cells/cell.hpp"
+#include "elman/core/threads.hpp"
+
+namespace elman::bptt {
+
+/// Activations for a cell's own equations over all units of one row, softmax among them.
+///
+/// The equations run over the blocks of the row in rounds. Within a round, the first activation of
+/// whole rows whose result is not known yet collects its arguments, and the round ends with that
+/// result; the next round finds it and gets one activation further. Whatever comes behind it in a
+/// round works on numbers without meaning, so a step that changes values in place is given copies.
+/// Each activation is computed once; what a round repeats are sums and products.
+template <class T>
+class RowActivations {
+  static constexpr Index kW = simd::kWidth<T>;
+
+ public:
+  // What the cells ask of the kinds: activations of rows save what they return, as linear does.
+  Activation activation, recurrent;
+
+  /// Elements of the scratch memory; `calls` of activations within one step.
+  static Index size(Index units, int calls) { return (calls + 2) * simd::padded<T>(units); }
+
+  RowActivations(const AnyActivations& fn, Index units, int calls, T* scratch)
+      : activation(fn.activation_rows == Softmax::none ? fn.activation : Activation::linear),
+        recurrent(fn.recurrent_rows == Softmax::none ? fn.recurrent : Activation::linear),
+        activation_rows_(fn.activation_rows),
+        recurrent_rows_(fn.recurrent_rows),
+        units_(units),
+        hp_(simd::padded<T>(units)),
+        argument_(scratch),
+        saved_(scratch + hp_),
+        results_(scratch + 2 * hp_) {
+    for (int i = 1; i <= calls; ++i) {  // the padding stays so
+      simd::store<T>(results_ + i * hp_ - kW, simd::zero<T>());
+    }
+  }
+
+  /// block(unit) for the first unit of every block, round after round; begin() ahead of each round.
+  template <class Begin, class Block>
+  void rounds(Begin&& begin, Block&& block) {
+    known_ = 0;
+    do {
+      begin();
+      pending_ = kNone;
+      for (unit_ = 0; unit_ < hp_; unit_ += kW) {
+        call_ = 0;
+        block(unit_);
+      }
+    } while (finish());
+  }
+
+  template <class>
+  simd::Packet<T> act(const simd::Packet<T>& z) const {
+    return call(activation, activation_rows_, z, nullptr);
+  }
+  template <class>
+  simd::Packet<T> gate(const simd::Packet<T>& z) const {
+    return call(recurrent, recurrent_rows_, z, nullptr);
+  }
+  template <class>
+  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+    return call(activation, activation_rows_, dy, &saved);
+  }
+  template <class>
+  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved,
+                               const simd::Packet<T>& more) const {
+    return simd::add(call(activation, activation_rows_, dy, &saved), more);
+  }
+  template <class>
+  simd::Packet<T> gate_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+    return call(recurrent, recurrent_rows_, dy, &saved);
+  }
+
+ private:
+  static constexpr int kNone = 1 << 16;  // above every call
+
+  // One activation, or with `saved` its gradient. Not inline: each has all activations in it.
+  __attribute__((noinline)) simd::Packet<T> call(Activation kind, Softmax rows,
+                                                 const simd::Packet<T>& x,
+                                                 const simd::Packet<T>* saved) const {
+    const int index = call_++;
+    T* result = results_ + index * hp_ + unit_;
+    if (index < known_) return simd::load<T>(result);
+    if (index > pending_) return x;
+    if (rows == Softmax::none) {
+      const simd::Packet<T> y =
+          saved == nullptr ? kernels::activate<T>(kind, x) : kernels::gradient<T>(kind, x, *saved);
+      simd::store<T>(result, y);
+      return y;
+    }
+    pending_ = index;
+    rows_ = rows;
+    reverse_ = saved != nullptr;
+    simd::store<T>(argument_ + unit_, x);
+    if (reverse_) simd::store<T>(saved_ + unit_, *saved);
+    return x;
+  }
+
+  // Whether there was an activation of whole rows to wait for.
+  bool finish() {
+    if (pending_ == kNone) return false;
+    T* result = results_ + pending_ * hp_;
+    if (reverse_) {
+      elman::detail::softmax_row_backward(rows_, saved_, argument_, result, units_);
+    } else {
+      elman::detail::softmax_row(rows_, argument_, result, units_);
+    }
+    known_ = pending_ + 1;
+    return true;
+  }
+
+  Softmax activation_rows_, recurrent_rows_;
+  Index units_, hp_;
+  T* argument_;
+  T* saved_;
+  T* results_;  // [calls][Hp]
+  int known_ = 0;
+  Index unit_ = 0;
+  // Of the present round, set by the activations that the cell calls.
+  mutable int call_ = 0, pending_ = kNone;
+  mutable Softmax rows_ = Softmax::none;
+  mutable bool reverse_ = false;
+};
+
+/// The steps of single rows of a cell, for one thread.
+template <class T, class Cell>
+class WholeRows {
+  static constexpr Index kW = simd::kWidth<T>;
+  static constexpr Index kS = Cell::kSlots;
+  // Activations of a step, forward or backward: one for a gate, and those of c and its gradient.
+  static constexpr int kCalls = Cell::kGates + (Cell::kStates == 2 ? 2 : 0);
+
+ public:
+  /// Elements of the scratch memory of one thread.
+  static Index size(Index units) {
+    return RowActivations<T>::size(units, kCalls) + (2 + kS) * simd::padded<T>(units);
+  }
+
+  WholeRows(const AnyActivations& fn, Index units, T* scratch)
+      : fn_(fn, units, kCalls, scratch + (2 + kS) * simd::padded<T>(units)),
+        units_(units),
+        hp_(simd::padded<T>(units)),
+        copy_(scratch),
+        slots_(scratch + 2 * hp_) {}
+
+  /// Phase P of one row. Every pointer of `row` is that of unit 0; z [blocks][slots of P][W].
+  template <int P>
+  __attribute__((noinline)) void forward(const ForwardUnit<T>& row) {
+    fn_.rounds(
+        [&] {
+          if (Cell::kStates == 2) std::copy_n(row.c, hp_, copy_);
+        },
+        [&](Index j) {
+          ForwardUnit<T> u = row;
+          u.z += j * Cell::template Phase<P>::kSlots;
+          u.h_prev += j;
+          u.h += j;
+          u.c = copy_ + j;
+          if (u.saved != nullptr) u.saved += j;
+          Cell::template forward<P, T>(fn_, u);
+        });
+    if (Cell::kStates == 2) std::copy_n(copy_, hp_, row.c);
+  }
+
+  /// The reverse of phase P. dh [Hp]: what arrives, then what flows to h_prev besides the product.
+  /// unit(j) gives the unit of one block, its gradients apart.
+  template <int P, class Unit>
+  __attribute__((noinline)) void backward(T* saved, T* dc, T* dh, Unit&& unit) {
+    T* const d_prev = copy_ + hp_;
+    fn_.rounds(
+        [&] {
+          if (Cell::kStates == 2) std::copy_n(dc, hp_, copy_);
+          std::copy_n(saved, kS * hp_, slots_);
+        },
+        [&](Index j) {
+          BackwardUnit<T> u = unit(j);
+          u.dh = simd::load<T>(dh + j);
+          u.dc = copy_ + j;
+          u.saved = slots_ + j;
+          u.slot_stride = hp_;
+          u.lanes = units_ - j;
+          simd::store<T>(d_prev + j, Cell::template backward<P, T>(fn_, u));
+        });
+    if (Cell::kStates == 2) std::copy_n(copy_, hp_, dc);
+    std::copy_n(slots_, kS * hp_, saved);
+    std::copy_n(d_prev, hp_, dh);
+  }
+
+ private:
+  RowActivations<T> fn_;
+  Index units_, hp_;
+  T* copy_;   // dc or c, and what flows to h_prev
+  T* slots_;  // [kS][Hp]
+};
+
+/// Runs f(part, rows) for all rows, in `parts` shares side by side.
+template <class F>
+inline void for_whole_rows(int parts, Index rows, F&& f) {
+  if (parts == 1) return f(0, Range{0, rows});
+  ThreadPool::global().run(parts, [&](int part) { f(part, part_range(rows, parts, part)); });
+}
+
+}  // namespace elman::bptt
