@@ -298,8 +298,8 @@ class BackwardRows {
   }
 
   template <int P>
-  __attribute__((noinline)) void rows_of_phase(Index k, Index active) {
-    for_whole_rows(parts_, active, [&](int, Range share) {
+  __attribute__((noinline, cold)) void rows_of_phase(Index k, Index active) {
+    const auto run = [&](int, Range share) __attribute__((cold)) {
       const Index units = in_.dims.units;
       T* scratch = kernels::thread_scratch<T, 14>(WholeRows<T, Cell>::size(units));
       WholeRows<T, Cell> cell(fn_, units, scratch);
@@ -315,7 +315,8 @@ class BackwardRows {
                                   [&](Index j) { return unit(k, row, j / kW); });
         for (Index j = 0; P == 1 && j < hp_; ++j) rest[j] += dh[j];
       }
-    });
+    };
+    for_whole_rows(parts_, active, std::ref(run));
   }
 
   const Inputs<T>& in_;

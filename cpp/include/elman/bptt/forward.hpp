@@ -209,19 +209,19 @@ class ForwardRows {
 
   // The step itself, where an activation needs all units of a row.
   template <int P>
-  __attribute__((noinline)) void whole_rows(Index k, const T* h_prev, T* h_next) {
-    for_whole_rows(parts_, active_, [&](int, Range share) {
+  __attribute__((noinline, cold)) void whole_rows(Index k, const T* h_prev, T* h_next) {
+    const auto run = [&](int, Range share) __attribute__((cold)) {
       const Index units = in_.dims.units;
       T* scratch = kernels::thread_scratch<T, 14>(WholeRows<T, Cell>::size(units));
       WholeRows<T, Cell> cell(fn_, units, scratch);
       for (Index row = share.begin; row < share.end; ++row) {
-        const ForwardUnit<T> first = unit(k, row, 0, sums(row), h_prev, h_next);
-        cell.template forward<P>(first);
+        cell.template forward<P>(unit(k, row, 0, sums(row), h_prev, h_next));
         for (Index block = 0; P + 1 == Cell::kPhases && block < hp_ / kW; ++block) {
           write(k, row, block, unit(k, row, block, nullptr, h_prev, h_next));
         }
       }
-    });
+    };
+    for_whole_rows(parts_, active_, std::ref(run));
   }
 
   // The lines that a tile's epilogue will write lie rows apart, where no hardware prefetcher sees

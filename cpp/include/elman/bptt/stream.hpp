@@ -222,8 +222,8 @@ class Stream {
 
   // The step itself, where an activation needs all units of a row.
   template <int P>
-  __attribute__((noinline)) void whole_rows(T* out, Index first, Index rows) noexcept {
-    for_whole_rows(parts_, rows, [&](int part, Range share) {
+  __attribute__((noinline, cold)) void whole_rows(T* out, Index first, Index rows) noexcept {
+    const auto run = [&](int part, Range share) __attribute__((cold)) {
       T* scratch = row_scratch_.data() + part * WholeRows<T, Cell>::size(units());
       WholeRows<T, Cell> cell(fn_, units(), scratch);
       for (Index r = share.begin; r < share.end; ++r) {
@@ -231,7 +231,8 @@ class Stream {
         cell.template forward<P>(row);
         if (P + 1 == Cell::kPhases) std::copy_n(row.h, units(), out + (first + r) * units());
       }
-    });
+    };
+    for_whole_rows(parts_, rows, std::ref(run));
   }
 
   std::shared_ptr<const Weights> weights_;

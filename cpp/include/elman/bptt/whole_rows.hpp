@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 
 #include "elman/cells/cell.hpp"
 #include "elman/core/threads.hpp"
@@ -152,7 +153,7 @@ class WholeRows {
 
   /// Phase P of one row. Every pointer of `row` is that of unit 0; z [blocks][slots of P][W].
   template <int P>
-  __attribute__((noinline)) void forward(const ForwardUnit<T>& row) {
+  __attribute__((noinline, cold)) void forward(const ForwardUnit<T>& row) {
     fn_.rounds(
         [&] {
           if (Cell::kStates == 2) std::copy_n(row.c, hp_, copy_);
@@ -172,7 +173,7 @@ class WholeRows {
   /// The reverse of phase P. dh [Hp]: what arrives, then what flows to h_prev besides the product.
   /// unit(j) gives the unit of one block, its gradients apart.
   template <int P, class Unit>
-  __attribute__((noinline)) void backward(T* saved, T* dc, T* dh, Unit&& unit) {
+  __attribute__((noinline, cold)) void backward(T* saved, T* dc, T* dh, Unit&& unit) {
     T* const d_prev = copy_ + hp_;
     fn_.rounds(
         [&] {
@@ -200,9 +201,9 @@ class WholeRows {
   T* slots_;  // [kS][Hp]
 };
 
-/// Runs f(part, rows) for all rows, in `parts` shares side by side.
-template <class F>
-inline void for_whole_rows(int parts, Index rows, F&& f) {
+/// Runs f(part, rows) for all rows, in `parts` shares side by side. No template, so that all cells
+/// share its code; std::ref(f) of a local function makes an argument without allocation.
+inline void for_whole_rows(int parts, Index rows, const std::function<void(int, Range)>& f) {
   if (parts == 1) return f(0, Range{0, rows});
   ThreadPool::global().run(parts, [&](int part) { f(part, part_range(rows, parts, part)); });
 }
