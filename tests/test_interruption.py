@@ -30,6 +30,14 @@ class Terminal(io.StringIO):
 # --- interruption --------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def interrupts_arrive():
+    """Also where the tests themselves run in the background, which ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_interrupt_in_a_callback():
     seen = []
 
