@@ -130,7 +130,8 @@ class RowActivations {
   mutable bool reverse_ = false;
 };
 
-/// The steps of single rows of a cell, for one thread.
+/// The steps of single rows of a cell, for one thread. Cold, here and in the loops that call it:
+/// compiled for size, and out of the way of what the other activations run.
 template <class T, class Cell>
 class WholeRows {
   static constexpr Index kW = simd::kWidth<T>;
