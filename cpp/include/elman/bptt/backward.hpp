@@ -32,13 +32,13 @@ class BackwardRows {
         rows_(in, schedule, range.begin, range.size()),
         arriving_(in, rows_, gradients),
         plain_(schedule == nullptr && !gradients.h_all && !gradients.c_all),
+        by_rows_(fn.by_rows()),
         parts_(parts),
         hp_(simd::padded<T>(in.dims.units)) {
     const Index rows = rows_.count();
     dh_ = workspace.template take<T>(rows * hp_);
     if (Cell::kStates == 2) dc_ = workspace.template take<T>(rows * hp_);
     if (in.recurrent_dropout.per_gate()) per_gate_ = workspace.template take<T>(rows * hp_);
-    if constexpr (Activations::kMayNeedRows) by_rows_ = fn.by_rows();
     if (by_rows_ && Cell::kPhases > 1) d_inner_ = workspace.template take<T>(rows * hp_);
   }
 
@@ -329,12 +329,12 @@ class BackwardRows {
   LoopRows<T> rows_;
   ArrivingGradients<T> arriving_;
   bool plain_;
-  int parts_;  // threads that share the units of each step
+  bool by_rows_;  // activations need whole rows: a step comes after all of its products
+  int parts_;     // threads that share the units of each step
   Index hp_;
   T* dh_ = nullptr;
   T* dc_ = nullptr;
   T* per_gate_ = nullptr;
-  bool by_rows_ = false;  // activations need whole rows: a step comes after all of its products
   T* d_inner_ = nullptr;
 };
 

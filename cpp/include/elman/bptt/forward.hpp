@@ -40,7 +40,9 @@ class ForwardRows {
     if (Cell::kStates == 2) c_ = take(rows * hp_);
     h_operand_ = take(in.recurrent_dropout.gates * rows * hp_);
     if (Cell::kPhases > 1 && out.saved.slots == nullptr) scratch_slots_ = take(rows * kS * hp_);
-    if (by_rows(fn)) sums_ = take(rows * kS * hp_);
+    if (fn.by_rows()) {
+      sums_ = {take(StepSums<T, Cell>::size(rows, in.dims.units)), in.dims.units};
+    }
   }
 
   /// Bytes that the constructor takes for so many rows.
@@ -52,7 +54,7 @@ class ForwardRows {
     if (Cell::kStates == 2) size.template add<T>(rows * hp);
     size.template add<T>(in.recurrent_dropout.gates * rows * hp);
     if (Cell::kPhases > 1 && !training) size.template add<T>(rows * kS * hp);
-    if (by_rows) size.template add<T>(rows * kS * hp);
+    if (by_rows) size.template add<T>(StepSums<T, Cell>::size(rows, in.dims.units));
   }
 
   void run() {
@@ -166,7 +168,7 @@ class ForwardRows {
           p, active_, blocks,
           [&](Index row, Index block, const T* sums) {
             if constexpr (Activations::kMayNeedRows) {
-              if (sums_ != nullptr) return keep<P>(row, block, sums);
+              if (sums_) return sums_.template keep<P>(row, block, sums);
             }
             const ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
             Cell::template forward<P, T>(fn_, u);
@@ -175,7 +177,7 @@ class ForwardRows {
           [&](Index row, Index block) { fetch_targets(k, row, block); });
     });
     if constexpr (Activations::kMayNeedRows) {
-      if (sums_ != nullptr) whole_rows<P>(k, h_prev, h_next);
+      if (sums_) whole_rows<P>(k, h_prev, h_next);
     }
   }
 
@@ -193,20 +195,6 @@ class ForwardRows {
     return u;
   }
 
-  static bool by_rows(const Activations& fn) {
-    if constexpr (Activations::kMayNeedRows) return fn.by_rows();
-    return false;
-  }
-
-  // The sums of one row: [blocks][slots of the phase][W].
-  T* sums(Index row) { return sums_ + row * kS * hp_; }
-
-  template <int P>
-  void keep(Index row, Index block, const T* from) {
-    constexpr Index kSlots = Cell::template Phase<P>::kSlots;
-    std::copy_n(from, kSlots * kW, sums(row) + block * kSlots * kW);
-  }
-
   // The step itself, where an activation needs all units of a row.
   template <int P>
   __attribute__((noinline, cold)) void whole_rows(Index k, const T* h_prev, T* h_next) {
@@ -215,7 +203,7 @@ class ForwardRows {
       T* scratch = kernels::thread_scratch<T, 14>(WholeRows<T, Cell>::size(units));
       WholeRows<T, Cell> cell(fn_, units, scratch);
       for (Index row = share.begin; row < share.end; ++row) {
-        cell.template forward<P>(unit(k, row, 0, sums(row), h_prev, h_next));
+        cell.template forward<P>(unit(k, row, 0, sums_.row(row), h_prev, h_next));
         for (Index block = 0; P + 1 == Cell::kPhases && block < hp_ / kW; ++block) {
           write(k, row, block, unit(k, row, block, nullptr, h_prev, h_next));
         }
@@ -269,7 +257,7 @@ class ForwardRows {
   T* c_ = nullptr;
   T* h_operand_ = nullptr;
   T* scratch_slots_ = nullptr;
-  T* sums_ = nullptr;  // where activations need whole rows; else a block's sums stay in its tile
+  StepSums<T, Cell> sums_;  // where activations need whole rows; else they stay in their tile
 };
 
 }  // namespace elman::bptt

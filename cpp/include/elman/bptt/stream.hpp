@@ -60,7 +60,7 @@ class Stream {
     parts_ = unit_parts<T, Cell>(double(rows), units(), (features() + units()) / 4);
     if (parts_ > 1) ThreadPool::global().prepare(parts_);
     if (fn_.by_rows()) {
-      sums_.ensure(group_ * kS * hp_);
+      sums_.ensure(StepSums<T, Cell>::size(group_, units()));
       row_scratch_.ensure(parts_ * WholeRows<T, Cell>::size(units()));
     }
     with_activations<T, Cell>(fn_,
@@ -179,11 +179,12 @@ class Stream {
         p.h.row = kS * hp_;
       }
     }
+    const StepSums<T, Cell> sums(sums_.data(), units());
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
     for_blocks(parts_, hp_ / kW, now_ != 0, [&](Blocks blocks) {
       run_phase<T, Phase>(p, rows, blocks, [&](Index r, Index block, const T* z) {
         if constexpr (Activations::kMayNeedRows) {
-          if (sums_.size() != 0) return keep<P>(r, block, z);
+          if (sums) return sums.template keep<P>(r, block, z);
         }
         const Index row = first + r, j = block * kW;
         const ForwardUnit<T> u = unit(row, block, z);
@@ -194,7 +195,7 @@ class Stream {
       });
     });
     if constexpr (Activations::kMayNeedRows) {
-      if (sums_.size() != 0) whole_rows<P>(out, first, rows);
+      if (sums) whole_rows<P>(sums, out, first, rows);
     }
   }
 
@@ -211,23 +212,15 @@ class Stream {
     return u;
   }
 
-  // The sums of one row: [blocks][slots of P][W].
-  T* sums(Index r) noexcept { return sums_.data() + r * kS * hp_; }
-
-  template <int P>
-  void keep(Index r, Index block, const T* from) noexcept {
-    constexpr Index kSlots = Cell::template Phase<P>::kSlots;
-    std::copy_n(from, kSlots * kW, sums(r) + block * kSlots * kW);
-  }
-
   // The step itself, where an activation needs all units of a row.
   template <int P>
-  __attribute__((noinline, cold)) void whole_rows(T* out, Index first, Index rows) noexcept {
+  __attribute__((noinline, cold)) void whole_rows(const StepSums<T, Cell>& sums, T* out,
+                                                  Index first, Index rows) noexcept {
     const auto run = [&](int part, Range share) __attribute__((cold)) {
       T* scratch = row_scratch_.data() + part * WholeRows<T, Cell>::size(units());
       WholeRows<T, Cell> cell(fn_, units(), scratch);
       for (Index r = share.begin; r < share.end; ++r) {
-        const ForwardUnit<T> row = unit(first + r, 0, sums(r));
+        const ForwardUnit<T> row = unit(first + r, 0, sums.row(r));
         cell.template forward<P>(row);
         if (P + 1 == Cell::kPhases) std::copy_n(row.h, units(), out + (first + r) * units());
       }

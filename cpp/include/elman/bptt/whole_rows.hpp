@@ -202,6 +202,34 @@ class WholeRows {
   T* slots_;  // [kS][Hp]
 };
 
+/// The sums of a step until the last product of a phase is done: [blocks][slots of the phase][W]
+/// for each row. Refers to memory of size() elements, or to none where no activation needs whole
+/// rows.
+template <class T, class Cell>
+class StepSums {
+ public:
+  static Index size(Index rows, Index units) {
+    return rows * Cell::kSlots * simd::padded<T>(units);
+  }
+
+  StepSums() = default;
+  StepSums(T* memory, Index units) : memory_(memory), stride_(size(1, units)) {}
+
+  explicit operator bool() const { return memory_ != nullptr; }
+  const T* row(Index r) const { return memory_ + r * stride_; }
+
+  /// The sums of one row and block in phase P.
+  template <int P>
+  void keep(Index r, Index block, const T* from) const {
+    constexpr Index kSize = Cell::template Phase<P>::kSlots * simd::kWidth<T>;
+    std::copy_n(from, kSize, memory_ + r * stride_ + block * kSize);
+  }
+
+ private:
+  T* memory_ = nullptr;
+  Index stride_ = 0;
+};
+
 /// Runs f(part, rows) for all rows, in `parts` shares side by side. No template, so that all cells
 /// share its code; std::ref(f) of a local function makes an argument without allocation.
 inline void for_whole_rows(int parts, Index rows, const std::function<void(int, Range)>& f) {

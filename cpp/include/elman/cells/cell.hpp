@@ -89,6 +89,7 @@ struct StandardActivations {
   static constexpr bool kMayNeedRows = false;
   static constexpr Activation activation = Activation::tanh;
   static constexpr Activation recurrent = Activation::sigmoid;
+  [[nodiscard]] static constexpr bool by_rows() { return false; }
 
   template <class T>
   simd::Packet<T> act(const simd::Packet<T>& z) const {

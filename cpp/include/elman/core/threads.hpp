@@ -355,11 +355,6 @@ class ThreadPool {
   return most < threads ? static_cast<int>(most) : threads;
 }
 
-/// The same for a kernel that starts now: sleeping workers are not woken for every trifle.
-[[nodiscard]] inline int start_parts(double flops, Index units) {
-  return ThreadPool::global().worth_waking(plan_parts(flops, units), flops);
-}
-
 struct Range {
   Index begin = 0;
   Index end = 0;
@@ -378,7 +373,7 @@ struct Range {
 template <class F>
 void parallel_for(double flops, Index units, F&& f) {
   if (units <= 0) return;
-  const int parts = start_parts(flops, units);
+  const int parts = ThreadPool::global().worth_waking(plan_parts(flops, units), flops);
   if (parts == 1) return static_cast<void>(f(Index{0}, units));
   ThreadPool::global().run(parts, [&](int part) {
     const Range range = part_range(units, parts, part);
