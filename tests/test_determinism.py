@@ -43,6 +43,18 @@ def same_with_all_threads(compute) -> None:
     assert not different, f"other bits with {different} threads than with one"
 
 
+def same_kernel_with_all_threads(problem, dtype) -> None:
+    """Outputs, states and all gradients, bit by bit."""
+    given, losses = problem.operands(), problem.projections()
+    names = differentiable(given)
+
+    def compute():
+        outputs, found = kernel_gradients(problem, given, losses, dtype, names)
+        return [*outputs, *found.values()]
+
+    same_with_all_threads(compute)
+
+
 # Each combination of operands takes its sums in an order of its own.
 OPERANDS = {
     "plain": {"return_sequences": False},
@@ -56,17 +68,9 @@ OPERANDS = {
 @pytest.mark.parametrize("operands", OPERANDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_kernel(kind, operands, dtype):
-    """Outputs, states and all gradients, bit by bit."""
     for n, t, f, h in SIZES:
         problem = Problem(kind, n, t, f, h, initial_state=True, **OPERANDS[operands])
-        given, losses = problem.operands(), problem.projections()
-        names = differentiable(given)
-
-        def compute(problem=problem, given=given, losses=losses, names=names):
-            outputs, found = kernel_gradients(problem, given, losses, dtype, names)
-            return [*outputs, *found.values()]
-
-        same_with_all_threads(compute)
+        same_kernel_with_all_threads(problem, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

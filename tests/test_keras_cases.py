@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_cases import FAMILIES, load, load_all, reference_gradients, reference_outputs
-from keras_replay import RELATIVE, check, compare, run_fused, run_layers
+from keras_replay import RELATIVE, check, compare, run_fused, run_layers, with_nan
 from tolerance import assert_close
 
 CASES = load_all()
@@ -53,8 +53,7 @@ def test_dropout_agrees_with_keras(case):
 @every([case for case in CASES if "mask" in case.arrays])
 def test_nan_in_the_padding_changes_nothing(case):
     """What a masked step holds must not matter, not even as 0 * NaN in a gradient."""
-    arrays = dict(case.arrays)
-    arrays["x"] = np.where(arrays["mask"][..., None], arrays["x"], np.float32("nan"))
+    arrays = with_nan(case.arrays)
     run = run_fused if case.dropout else run_layers
     check(case, arrays, *run(case, arrays))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_cases import load
-from keras_replay import RELATIVE, check, compare, run_layers
+from keras_replay import RELATIVE, check, compare, run_layers, with_nan
 from layer_formulas import differences, run
 from tolerance import assert_close
 
@@ -38,12 +38,6 @@ def sampled(case, name):
         free &= (array != first["config"].get("mask_value", 0.0)).any(-1, keepdims=True)
     rng = np.random.default_rng([case.index, len(name)])
     return rng.permutation(np.flatnonzero(free))[:SAMPLED]
-
-
-def with_nan(case, arrays):
-    """NaN in x wherever the mask says padding."""
-    x = np.where(arrays["mask"][..., None], arrays["x"], np.nan)
-    return {**arrays, "x": x.astype(arrays["x"].dtype)}
 
 
 def check_reference(case):
@@ -103,7 +97,7 @@ def test_float64_agrees_with_the_reference(case):
 
 @every([case for case in BIDIRECTIONAL if "mask" in case.arrays])
 def test_nan_in_the_padding_changes_nothing(case):
-    arrays = with_nan(case, case.arrays)
+    arrays = with_nan(case.arrays)
     check(case, arrays, *run_layers(case, arrays))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_cases import load
-from keras_replay import check, run_layers
+from keras_replay import check, run_layers, with_nan
 
 CASES = load("masked_stacks") + load("masked_layers")
 every = pytest.mark.parametrize("case", CASES, ids=str)
@@ -32,8 +32,7 @@ def test_layers_agree_with_keras(case):
 @every
 def test_nan_in_the_padding_changes_nothing(case):
     if "mask" in case.arrays:
-        arrays = dict(case.arrays)
-        arrays["x"] = np.where(arrays["mask"][..., None], arrays["x"], np.float32("nan"))
+        arrays = with_nan(case.arrays)
         check(case, arrays, *run_layers(case, arrays))
 
 

@@ -12,9 +12,9 @@ import pytest
 
 import elman
 from elman.layers import LSTM, RNN, Bidirectional, Dense, GRUCell, LSTMCell, SimpleRNN
-from problems import KINDS, MASKS, Problem, differentiable, kernel_gradients, option_grid
+from problems import KINDS, MASKS, Problem, option_grid
 from reference import ACTIVATIONS, ROW_ACTIVATIONS
-from test_determinism import same_with_all_threads
+from test_determinism import same_kernel_with_all_threads
 from test_recurrent_gradients import check as check_gradients
 from test_recurrent_reference import SIZES
 from test_recurrent_reference import check as check_forward
@@ -110,14 +110,7 @@ def test_thread_counts(kind, options, dtype):
         [(67, 11, 31, 61), (1, 13, 37, 307), (3, 17, 29, 131)], (0, 2)
     ):
         problem = Problem(kind, *size, initial_state=True, **options, **pair(k))
-        given, losses = problem.operands(), problem.projections()
-        names = differentiable(given)
-
-        def compute(problem=problem, given=given, losses=losses, names=names):
-            outputs, found = kernel_gradients(problem, given, losses, dtype, names)
-            return [*outputs, *found.values()]
-
-        same_with_all_threads(compute)
+        same_kernel_with_all_threads(problem, dtype)
 
 
 # --- layers --------------------------------------------------------------------------------------
