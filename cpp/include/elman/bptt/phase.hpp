@@ -290,8 +290,10 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
                       Ahead&& ahead = {}) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
-  if (p.x.gate != 0 || p.h.gate != 0) {
-    return run_gate_by_gate<T, Gates>(p, rows, blocks, epilogue);
+  if constexpr (Gates::kGates > 1) {
+    if (p.x.gate != 0 || p.h.gate != 0) {
+      return run_gate_by_gate<T, Gates>(p, rows, blocks, epilogue);
+    }
   }
   const int tallest = kernels::TileShape<kS>::rows(rows);
   const Index depth = p.x.depth + p.h.depth;

@@ -89,19 +89,11 @@ class ThreadPool {
   /// Errors    the exception of the lowest part that threw, once no part runs any more
   template <class F>
   void run(int parts, F&& f) {
-    if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) {
-      for (int part = 0; part < parts; ++part) f(part);
-      return;
-    }
+    // f is compiled once, whoever runs a part: kernels are most of the code.
     using Callable = std::remove_reference_t<F>;
-    const Job job{const_cast<void*>(static_cast<const void*>(std::addressof(f))),
-                  [](void* context, int part) { (*static_cast<Callable*>(context))(part); }};
-    std::exception_ptr error;
-    {
-      const Taken taken(*this);
-      error = dispatch(job, parts);
-    }
-    if (error) std::rethrow_exception(error);
+    run_job({const_cast<void*>(static_cast<const void*>(std::addressof(f))),
+             [](void* context, int part) { (*static_cast<Callable*>(context))(part); }},
+            parts);
   }
 
  private:
@@ -126,6 +118,19 @@ class ThreadPool {
       return error;
     }
   };
+
+  void run_job(const Job& job, int parts) {
+    if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) {
+      for (int part = 0; part < parts; ++part) job.call(job.context, part);
+      return;
+    }
+    std::exception_ptr error;
+    {
+      const Taken taken(*this);
+      error = dispatch(job, parts);
+    }
+    if (error) std::rethrow_exception(error);
+  }
 
   // One cache line each: posting work to one worker does not disturb the others.
   struct alignas(kAlignment) Worker {
@@ -373,9 +378,9 @@ struct Range {
 template <class F>
 void parallel_for(double flops, Index units, F&& f) {
   if (units <= 0) return;
-  const int parts = ThreadPool::global().worth_waking(plan_parts(flops, units), flops);
-  if (parts == 1) return static_cast<void>(f(Index{0}, units));
-  ThreadPool::global().run(parts, [&](int part) {
+  ThreadPool& pool = ThreadPool::global();
+  const int parts = pool.worth_waking(plan_parts(flops, units), flops);
+  pool.run(parts, [&](int part) {
     const Range range = part_range(units, parts, part);
     f(range.begin, range.end);
   });
