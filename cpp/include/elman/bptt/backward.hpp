@@ -62,7 +62,7 @@ class BackwardRows {
           [&](Index row, Index block, simd::Packet<T> dh) {
             T* at = dh_ + row * hp_ + block * kW;
             dh = simd::add(dh, simd::load<T>(at));
-            if constexpr (Activations::kMayNeedRows) {
+            if constexpr (!Activations::kKnown) {
               if (by_rows_) return simd::store<T>(at, dh);
             }
             step(k, row, block, dh);
@@ -71,7 +71,7 @@ class BackwardRows {
       whole_rows<0>(k, active);
       if constexpr (Cell::kPhases > 1) {
         recurrent<1>(k, active, [&](Index row, Index block, simd::Packet<T> d_inner) {
-          if constexpr (Activations::kMayNeedRows) {
+          if constexpr (!Activations::kKnown) {
             if (by_rows_) return simd::store<T>(d_inner_ + row * hp_ + block * kW, d_inner);
           }
           inner_step(k, row, block, d_inner);
@@ -258,7 +258,7 @@ class BackwardRows {
     BackwardUnit<T> u = unit(k, row, block);
     u.dh = arrived(k, row, block, dh);
     if (Cell::kStates == 2) u.dc = dc_ + j;
-    simd::store<T>(dh_ + j, Cell::template backward<0, T>(fn_, u));
+    simd::store<T>(dh_ + j, backward_unit<Cell, 0, T>(fn_, u));
   }
 
   // dh with what arrives from outside; that happens once, as it may reach the initial states.
@@ -272,7 +272,7 @@ class BackwardRows {
     u.dh = d_inner;
     T* dh = dh_ + row * hp_ + block * kW;
     if constexpr (Cell::kPhases > 1) {
-      simd::store<T>(dh, simd::add(simd::load<T>(dh), Cell::template backward<1, T>(fn_, u)));
+      simd::store<T>(dh, simd::add(simd::load<T>(dh), backward_unit<Cell, 1, T>(fn_, u)));
     }
   }
 
@@ -292,7 +292,7 @@ class BackwardRows {
   // Phase P of the step, where an activation needs all units of a row.
   template <int P>
   void whole_rows(Index k, Index active) {
-    if constexpr (Activations::kMayNeedRows) {
+    if constexpr (!Activations::kKnown) {
       if (by_rows_) rows_of_phase<P>(k, active);
     }
   }

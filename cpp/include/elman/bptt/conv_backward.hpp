@@ -268,7 +268,7 @@ class ConvBackward {
     u.saved = slots(k, at) + block * kW;
     u.slot_stride = hp_;
     u.lanes = in_.filters - block * kW;
-    simd::store<T>(rest, Cell::backward<0, T>(fn_, u));
+    simd::store<T>(rest, backward_unit<Cell, 0, T>(fn_, u));
   }
 
   const ConvInputs<T>& in_;

@@ -203,7 +203,7 @@ class ConvForward {
       const Index image = rows_.kept(row, k);
       u.saved = out_.saved.slots + (image * in_.pixels() + at.pixel) * in_.slots() + j;
     }
-    Cell::forward<0, T>(fn_, u);
+    forward_unit<Cell, 0, T>(fn_, u);
     simd::store<T>(cell_state(row, k, at.pixel) + j, simd::load<T>(c));
     write(k, at, block, simd::load<T>(h), simd::load<T>(c));
   }

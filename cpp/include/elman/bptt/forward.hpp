@@ -167,16 +167,16 @@ class ForwardRows {
       run_phase<T, Phase>(
           p, active_, blocks,
           [&](Index row, Index block, const T* sums) {
-            if constexpr (Activations::kMayNeedRows) {
+            if constexpr (!Activations::kKnown) {
               if (sums_) return sums_.template keep<P>(row, block, sums);
             }
             const ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
-            Cell::template forward<P, T>(fn_, u);
+            forward_unit<Cell, P, T>(fn_, u);
             if constexpr (P + 1 == Cell::kPhases) write(k, row, block, u);
           },
           [&](Index row, Index block) { fetch_targets(k, row, block); });
     });
-    if constexpr (Activations::kMayNeedRows) {
+    if constexpr (!Activations::kKnown) {
       if (sums_) whole_rows<P>(k, h_prev, h_next);
     }
   }

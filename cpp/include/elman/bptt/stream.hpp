@@ -183,18 +183,18 @@ class Stream {
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
     for_blocks(parts_, hp_ / kW, now_ != 0, [&](Blocks blocks) {
       run_phase<T, Phase>(p, rows, blocks, [&](Index r, Index block, const T* z) {
-        if constexpr (Activations::kMayNeedRows) {
+        if constexpr (!Activations::kKnown) {
           if (sums) return sums.template keep<P>(r, block, z);
         }
         const Index row = first + r, j = block * kW;
         const ForwardUnit<T> u = unit(row, block, z);
-        Cell::template forward<P, T>(fn, u);
+        forward_unit<Cell, P, T>(fn, u);
         if constexpr (P + 1 == Cell::kPhases) {
           simd::store_partial<T>(out + row * units() + j, simd::load<T>(u.h), units() - j);
         }
       });
     });
-    if constexpr (Activations::kMayNeedRows) {
+    if constexpr (!Activations::kKnown) {
       if (sums) whole_rows<P>(sums, out, first, rows);
     }
   }

@@ -39,7 +39,7 @@ struct PhaseOf : kernels::Gating<Slots, Gates> {
 
 /// The two activations of a cell, free at run time.
 struct AnyActivations {
-  static constexpr bool kMayNeedRows = true;
+  static constexpr bool kKnown = false;  // to the compiler
   Activation activation = Activation::tanh;
   Activation recurrent = Activation::sigmoid;
   // Functions of all units of a row; where there is one, it is taken in place of the one above.
@@ -86,7 +86,7 @@ struct AnyActivations {
 
 /// tanh and sigmoid, known to the compiler: no dispatch in the step.
 struct StandardActivations {
-  static constexpr bool kMayNeedRows = false;
+  static constexpr bool kKnown = true;
   static constexpr Activation activation = Activation::tanh;
   static constexpr Activation recurrent = Activation::sigmoid;
   [[nodiscard]] static constexpr bool by_rows() { return false; }
@@ -163,5 +163,38 @@ struct BackwardUnit {
     simd::store<T>(saved + slot * slot_stride, simd::keep_first<T>(gradient, lanes));
   }
 };
+
+namespace detail {
+
+template <class Cell, int P, class T, class Activations>
+__attribute__((noinline)) void forward_apart(const Activations& fn, const ForwardUnit<T>& u) {
+  Cell::template forward<P, T>(fn, u);
+}
+template <class Cell, int P, class T, class Activations>
+__attribute__((noinline)) simd::Packet<T> backward_apart(const Activations& fn,
+                                                         const BackwardUnit<T>& u) {
+  return Cell::template backward<P, T>(fn, u);
+}
+
+}  // namespace detail
+
+/// A cell's phase P for one unit. Part of the loop where the compiler knows the activations; with
+/// all of them to choose from it is large, and one function for every loop.
+template <class Cell, int P, class T, class Activations>
+inline void forward_unit(const Activations& fn, const ForwardUnit<T>& u) {
+  if constexpr (Activations::kKnown) {
+    Cell::template forward<P, T>(fn, u);
+  } else {
+    detail::forward_apart<Cell, P, T>(fn, u);
+  }
+}
+template <class Cell, int P, class T, class Activations>
+inline simd::Packet<T> backward_unit(const Activations& fn, const BackwardUnit<T>& u) {
+  if constexpr (Activations::kKnown) {
+    return Cell::template backward<P, T>(fn, u);
+  } else {
+    return detail::backward_apart<Cell, P, T>(fn, u);
+  }
+}
 
 }  // namespace elman
