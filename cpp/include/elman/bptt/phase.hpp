@@ -140,7 +140,7 @@ inline bool packs_rows(Index rows, Index depth, Index blocks) {
 // The part [first, last) of the depth of x and h, one after the other: the sums continue where the
 // pass before left them, so cutting the depth changes no bit.
 template <class T, class Gates>
-inline StepProduct<T> cut(const StepProduct<T>& p, Index first, Index last) {
+__attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Index first, Index last) {
   const auto part = [](Side<T> side, Index begin, Index end) {
     constexpr Index kStep = Gates::kGates * simd::kWidth<T>;
     begin = std::clamp<Index>(begin, 0, side.depth);
@@ -163,7 +163,7 @@ inline StepProduct<T> cut(const StepProduct<T>& p, Index first, Index last) {
 
 /// One tile of sums, init included.
 template <class T, class Gates>
-inline void tile_sums(const StepProduct<T>& p, Index row, int height, Index block, int width,
+__attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int height, Index block, int width,
                       const T* init, T* sums) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
@@ -191,7 +191,7 @@ inline void tile_sums(const StepProduct<T>& p, Index row, int height, Index bloc
 /// The sums of some rows and blocks whose gates have operands of their own. x before h as in
 /// tile_sums: the order of a sum is part of its bits.
 template <class T, class Gates>
-inline void gate_sums(const StepProduct<T>& p, Index row, Index rows, Index block, int width,
+__attribute__((noinline)) void gate_sums(const StepProduct<T>& p, Index row, Index rows, Index block, int width,
                       T* sums) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
@@ -232,7 +232,7 @@ inline void pack_panel(const T* rows, Index stride, int height, Index depth, T* 
 /// The rows of a product as panels of the tiles that will read them, in memory of the thread: one
 /// stream in place of a row each, whose lines may all fall into the same few sets of a cache.
 template <class T, class Gates>
-inline StepProduct<T> pack_rows(StepProduct<T> p, Index rows) {
+__attribute__((noinline)) StepProduct<T> pack_rows(StepProduct<T> p, Index rows) {
   T* panels =
       kernels::thread_scratch<T, 7>(rows * (p.x.depth + p.h.depth) + Index(simd::kWidth<T>));
   for (Side<T>* side : {&p.x, &p.h}) {

@@ -140,17 +140,17 @@ class LoopRows {
   [[nodiscard]] Index count() const { return count_; }
   [[nodiscard]] Index steps() const { return schedule_ ? schedule_->steps() : in_.dims.time; }
   /// How many of the rows, the first ones, have a step k.
-  [[nodiscard]] Index active(Index k) const {
+  [[nodiscard]] __attribute__((always_inline)) Index active(Index k) const {
     if (schedule_ == nullptr) return count_;
     return std::clamp<Index>(schedule_->active(k) - first_, 0, count_);
   }
-  [[nodiscard]] Index sample(Index row) const {
+  [[nodiscard]] __attribute__((always_inline)) Index sample(Index row) const {
     return schedule_ ? schedule_->sample(first_ + row) : first_ + row;
   }
-  [[nodiscard]] Index step(Index row, Index k) const { return schedule_ ? at(row, k).step : k; }
-  [[nodiscard]] Index time(Index row, Index k) const { return in_.time(step(row, k)); }
+  [[nodiscard]] __attribute__((always_inline)) Index step(Index row, Index k) const { return schedule_ ? at(row, k).step : k; }
+  [[nodiscard]] __attribute__((always_inline)) Index time(Index row, Index k) const { return in_.time(step(row, k)); }
   /// The step that the state comes from, or Schedule::kInitial or kZeros.
-  [[nodiscard]] Index before(Index row, Index k) const {
+  [[nodiscard]] __attribute__((always_inline)) Index before(Index row, Index k) const {
     return schedule_ ? at(row, k).before : k - 1;
   }
   /// Whether pass k cannot take the state over from the pass before.
@@ -176,7 +176,7 @@ class LoopRows {
     return !in_.zero_output_for_mask || idle(row, used(row) - 1) == 0;
   }
   /// Where training keeps step k: by input time [N,T], or pass by pass where there is a schedule.
-  [[nodiscard]] Index kept(Index row, Index k) const {
+  [[nodiscard]] __attribute__((always_inline)) Index kept(Index row, Index k) const {
     if (schedule_ != nullptr) return schedule_->start(k) + first_ + row;
     return (first_ + row) * in_.dims.time + in_.time(k);
   }
@@ -185,7 +185,7 @@ class LoopRows {
   [[nodiscard]] bool ragged() const { return schedule_ != nullptr && !schedule_->regular(); }
 
  private:
-  [[nodiscard]] const Schedule::Entry& at(Index row, Index k) const {
+  [[nodiscard]] __attribute__((always_inline)) const Schedule::Entry& at(Index row, Index k) const {
     return schedule_->at(first_ + row, k);
   }
 

@@ -60,26 +60,26 @@ struct AnyActivations {
   }
 
   template <class T>
-  simd::Packet<T> act(const simd::Packet<T>& z) const {
+  __attribute__((always_inline)) simd::Packet<T> act(const simd::Packet<T>& z) const {
     return kernels::activate<T>(activation, z);
   }
   template <class T>
-  simd::Packet<T> gate(const simd::Packet<T>& z) const {
+  __attribute__((always_inline)) simd::Packet<T> gate(const simd::Packet<T>& z) const {
     return kernels::activate<T>(recurrent, z);
   }
 
   // dy times the derivative, from what training saved of z; + more.
   template <class T>
-  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
     return kernels::gradient<T>(activation, dy, saved);
   }
   template <class T>
-  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved,
+  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved,
                                const simd::Packet<T>& more) const {
     return simd::madd(dy, kernels::derivative<T>(activation, saved), more);
   }
   template <class T>
-  simd::Packet<T> gate_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+  __attribute__((always_inline)) simd::Packet<T> gate_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
     return kernels::gradient<T>(recurrent, dy, saved);
   }
 };
@@ -92,25 +92,25 @@ struct StandardActivations {
   [[nodiscard]] static constexpr bool by_rows() { return false; }
 
   template <class T>
-  simd::Packet<T> act(const simd::Packet<T>& z) const {
+  __attribute__((always_inline)) simd::Packet<T> act(const simd::Packet<T>& z) const {
     return math::tanh<T>(z);
   }
   template <class T>
-  simd::Packet<T> gate(const simd::Packet<T>& z) const {
+  __attribute__((always_inline)) simd::Packet<T> gate(const simd::Packet<T>& z) const {
     return math::sigmoid<T>(z);
   }
 
   template <class T>
-  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
     return kernels::gradient<T>(activation, dy, saved);
   }
   template <class T>
-  simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved,
+  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved,
                                const simd::Packet<T>& more) const {
     return simd::madd(dy, kernels::derivative<T>(activation, saved), more);
   }
   template <class T>
-  simd::Packet<T> gate_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+  __attribute__((always_inline)) simd::Packet<T> gate_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
     return kernels::gradient<T>(recurrent, dy, saved);
   }
 };
@@ -181,7 +181,7 @@ __attribute__((noinline)) simd::Packet<T> backward_apart(const Activations& fn,
 /// A cell's phase P for one unit. Part of the loop where the compiler knows the activations; with
 /// all of them to choose from it is large, and one function for every loop.
 template <class Cell, int P, class T, class Activations>
-inline void forward_unit(const Activations& fn, const ForwardUnit<T>& u) {
+__attribute__((always_inline)) inline void forward_unit(const Activations& fn, const ForwardUnit<T>& u) {
   if constexpr (Activations::kKnown) {
     Cell::template forward<P, T>(fn, u);
   } else {
@@ -189,7 +189,7 @@ inline void forward_unit(const Activations& fn, const ForwardUnit<T>& u) {
   }
 }
 template <class Cell, int P, class T, class Activations>
-inline simd::Packet<T> backward_unit(const Activations& fn, const BackwardUnit<T>& u) {
+__attribute__((always_inline)) inline simd::Packet<T> backward_unit(const Activations& fn, const BackwardUnit<T>& u) {
   if constexpr (Activations::kKnown) {
     return Cell::template backward<P, T>(fn, u);
   } else {

@@ -22,7 +22,7 @@ struct GruResetAfter {
                                                BiasOf::recurrent};
 
   template <int P, class T, class Activations>
-  static void forward(const Activations& f, const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) static void forward(const Activations& f, const ForwardUnit<T>& u) {
     const auto zz = u.sum(1), zr = u.sum(2), inner = u.sum(3);
     const auto z = f.template gate<T>(zz);
     const auto r = f.template gate<T>(zr);
@@ -37,7 +37,7 @@ struct GruResetAfter {
   }
 
   template <int P, class T, class Activations>
-  static simd::Packet<T> backward(const Activations& f, const BackwardUnit<T>& u) {
+  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& f, const BackwardUnit<T>& u) {
     const auto sg = u.kept(0), sz = u.kept(1), sr = u.kept(2), inner = u.kept(3);
     const auto g = kernels::from_saved<T>(f.activation, sg);
     const auto z = kernels::from_saved<T>(f.recurrent, sz);
@@ -68,7 +68,7 @@ struct Gru {
                                                BiasOf::both};
 
   template <int P, class T, class Activations>
-  static void forward(const Activations& f, const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) static void forward(const Activations& f, const ForwardUnit<T>& u) {
     if constexpr (P == 0) {
       const auto zz = u.sum(0), zr = u.sum(1);
       const auto r = f.template gate<T>(zr);
@@ -85,7 +85,7 @@ struct Gru {
   }
 
   template <int P, class T, class Activations>
-  static simd::Packet<T> backward(const Activations& f, const BackwardUnit<T>& u) {
+  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& f, const BackwardUnit<T>& u) {
     if constexpr (P == 0) {
       const auto sz = u.kept(0), sg = u.kept(2);
       const auto z = kernels::from_saved<T>(f.recurrent, sz);

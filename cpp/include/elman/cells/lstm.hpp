@@ -20,7 +20,7 @@ struct Lstm {
                                                BiasOf::both};
 
   template <int P, class T, class Activations>
-  static void forward(const Activations& fn, const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) static void forward(const Activations& fn, const ForwardUnit<T>& u) {
     const auto zi = u.sum(0), zf = u.sum(1), zg = u.sum(2), zo = u.sum(3);
     const auto i = fn.template gate<T>(zi);
     const auto f = fn.template gate<T>(zf);
@@ -36,7 +36,7 @@ struct Lstm {
   }
 
   template <int P, class T, class Activations>
-  static simd::Packet<T> backward(const Activations& fn, const BackwardUnit<T>& u) {
+  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& fn, const BackwardUnit<T>& u) {
     const auto si = u.kept(0), sf = u.kept(1), sg = u.kept(2), so = u.kept(3);
     const auto i = kernels::from_saved<T>(fn.recurrent, si);
     const auto f = kernels::from_saved<T>(fn.recurrent, sf);
