@@ -69,12 +69,12 @@ def _log_softmax(x: Array) -> Array:
     return below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
 
 
-# Those of all units of a row; layers on images do not have them.
+# Those of all units of a row, or of all filters of a pixel.
 ROW_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "softmax": lambda x: np.exp(_log_softmax(x)),
     "log_softmax": _log_softmax,
 }
-_FUNCTIONS = ACTIVATIONS | ROW_ACTIVATIONS
+FUNCTIONS = ACTIVATIONS | ROW_ACTIVATIONS
 
 # Activations whose slope jumps somewhere: a difference quotient across the jump is meaningless.
 KINKED = {"relu", "hard_sigmoid", "hard_sigmoid_v3", "relu6", "leaky_relu", "selu"}
@@ -145,11 +145,11 @@ class Cell:
         }[self.kind](x, states)
 
     def _simple_rnn(self, x: Array, states: list[Array]) -> list[Array]:
-        act = _FUNCTIONS[self.activation]
+        act = FUNCTIONS[self.activation]
         return [act(self._input(x, 0) + self._recurrent(states[0], 0))]
 
     def _gru(self, x: Array, states: list[Array]) -> list[Array]:
-        act, rec = _FUNCTIONS[self.activation], _FUNCTIONS[self.recurrent_activation]
+        act, rec = FUNCTIONS[self.activation], FUNCTIONS[self.recurrent_activation]
         (h,) = states
         z = rec(self._input(x, 0) + self._recurrent(h, 0))
         r = rec(self._input(x, 1) + self._recurrent(h, 1))
@@ -160,7 +160,7 @@ class Cell:
         return [z * h + (1.0 - z) * candidate]
 
     def _lstm(self, x: Array, states: list[Array]) -> list[Array]:
-        act, rec = _FUNCTIONS[self.activation], _FUNCTIONS[self.recurrent_activation]
+        act, rec = FUNCTIONS[self.activation], FUNCTIONS[self.recurrent_activation]
         h, c = states
         i = rec(self._input(x, 0) + self._recurrent(h, 0))
         f = rec(self._input(x, 1) + self._recurrent(h, 1))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference import ACTIVATIONS
+from reference import FUNCTIONS
 
 Array = np.ndarray
 
@@ -95,7 +95,7 @@ class ConvCell:
     def step(self, x: Array, states: list[Array]) -> list[Array]:
         """h and c after x."""
         h, c = states
-        act, rec = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
+        act, rec = FUNCTIONS[self.activation], FUNCTIONS[self.recurrent_activation]
         i, f = rec(self._gate(x, h, 0)), rec(self._gate(x, h, 1))
         c = f * c + i * act(self._gate(x, h, 2))
         return [rec(self._gate(x, h, 3)) * act(c), c]

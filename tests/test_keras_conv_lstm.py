@@ -11,7 +11,8 @@ from keras_replay import check, compare, run_layers
 from reference import recurrent
 from reference_conv_lstm import ConvCell
 
-CASES = [case for rank in (1, 2, 3) for case in load(f"conv_lstm{rank}d")]
+SOFTMAX = load("softmax_conv_lstm")
+CASES = [case for rank in (1, 2, 3) for case in load(f"conv_lstm{rank}d")] + SOFTMAX
 every = pytest.mark.parametrize("case", CASES, ids=str)
 
 
@@ -40,6 +41,9 @@ def test_the_cases_reach_every_option():
     gates = {case.config["recurrent_activation"] for case in CASES}
     assert gates >= {"sigmoid", "hard_sigmoid", "hard_sigmoid_v3"}
     assert len({case.config["activation"] for case in CASES}) >= 7
+    for option in ("activation", "recurrent_activation"):
+        assert {"softmax", "log_softmax"} < {case.config[option] for case in SOFTMAX}
+    assert {case.layers[0]["class"][-2] for case in SOFTMAX} == {"1", "2", "3"}
     leading = [case for case in CASES if "mask" in case.arrays and case.states]
     assert any(not case.arrays["mask"][:, 0].all() for case in leading)
     assert any(not case.arrays["mask"].any(axis=1).all() for case in leading)

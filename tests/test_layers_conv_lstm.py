@@ -274,6 +274,10 @@ def test_explain():
     assert "one product of depth 1025" in taps
     first = ConvLSTM2D(4, 3, data_format="channels_first").explain((1, 2, 1, 12, 12))
     assert "100 pixels" in first
+    softmax = ConvLSTM2D(4, 3, activation="softmax").explain((1, 2, 12, 12, 1))
+    assert "softmax: the sums of a step first, then its activations pixel by pixel" in softmax
+    assert "softmax" not in first
+    assert "step by step" not in softmax
     slow = ConvLSTM2D(4, 3, activation=lambda x: elman.activations.tanh(x) * 2.0)
     assert "step by step" in slow.explain((1, 2, 12, 12, 1))
 

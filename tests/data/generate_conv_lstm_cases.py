@@ -12,6 +12,7 @@ import generate_keras_cases as cases
 import keras
 import numpy as np
 import torch
+from generate_softmax_cases import PAIRS
 
 # fmt: off
 ACTIVATIONS = (
@@ -31,9 +32,9 @@ KERNELS = {
 # fmt: on
 
 
-def random_case(rng, rank, index):
-    """One layer with the options that the index selects."""
-    n, t, c, f = (int(i) for i in rng.permutation((1, 2, 3, 5 if rank == 1 else 4)))
+def random_case(rng, rank, index, sizes=None, **chosen):
+    """One layer with the options that the index selects, or those that are given."""
+    n, t, c, f = sizes or (int(i) for i in rng.permutation((1, 2, 3, 5 if rank == 1 else 4)))
     n, f = (f, n) if f == 1 else (n, f)  # a single filter hides a swap of rows and columns
     mask = cases.random_mask(rng, MASKS[index % len(MASKS)], n, t)
     padding, strides, dilation = WINDOWS[index % len(WINDOWS)]
@@ -51,6 +52,7 @@ def random_case(rng, rank, index):
         "go_backwards": bool(rng.random() < 0.4),
         "return_sequences": bool(rng.random() < 0.6),
         "return_state": bool(rng.random() < 0.5),
+        **chosen,
     }
     case = {"state_groups": [], "dropout": False}
     case["layers"] = [{"class": f"ConvLSTM{rank}D", "config": config}]
@@ -75,12 +77,25 @@ def family(rank, count):
         yield random_case(rng, rank, index)
 
 
+def softmax_cases():
+    """Softmax and log_softmax over the filters, in every pair of functions, on 1 to 3 axes."""
+    for index, (activation, gates) in enumerate(3 * PAIRS):
+        rank, sizes = 1 + (index + index // len(PAIRS)) % 2 if index % 8 != 4 else 3, None
+        if "log_softmax" in (activation, gates):
+            # a state times logarithms, which are below -1, explodes within a few steps
+            sizes = (3, 1 if gates == "log_softmax" else 2, 1 + index % 2, 5 if rank == 1 else 4)
+        rng = np.random.default_rng([17, index])
+        options = {"activation": activation, "recurrent_activation": gates}
+        yield random_case(rng, rank, index, sizes, **options)
+
+
 def main():
     if keras.backend.backend() != "torch":
         raise SystemExit("set KERAS_BACKEND=torch; the other back ends mask differently")
     torch.set_num_threads(1)
     for rank, count in ((1, 24), (2, 16), (3, 7)):
         cases.family(f"conv_lstm{rank}d", family(rank, count))
+    cases.family("softmax_conv_lstm", softmax_cases(), packed=True)
 
 
 if __name__ == "__main__":

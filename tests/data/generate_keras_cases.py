@@ -47,7 +47,10 @@ def hard_sigmoid_2(x):
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
-def keras_activation(name):
+def keras_activation(name, data_format=None):
+    if "softmax" in name and data_format == "channels_first":
+        # Keras would take it over the last axis of the images.
+        return lambda x: getattr(keras.ops, name)(x, axis=1)
     return {"hard_sigmoid": hard_sigmoid_2, "hard_sigmoid_v3": "hard_sigmoid"}.get(name, name)
 
 
@@ -60,7 +63,7 @@ def keras_layer(spec):
         config["function"] = LAMBDAS[config["function"]]
     for key in ("activation", "recurrent_activation"):
         if key in config:
-            config[key] = keras_activation(config[key])
+            config[key] = keras_activation(config[key], config.get("data_format"))
     for key in ("layer", "backward_layer"):
         if key in config:
             config[key] = keras_layer(config[key])

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "autograd/numeric.hpp"
@@ -17,8 +19,10 @@ using numeric::draw;
 constexpr Index kN = 2, kT = 3, kRows = 4, kColumns = 5, kC = 2, kF = 3, kTaps = 2;
 
 struct Layer {
-  std::unique_ptr<FusedCell> cell =
-      make_conv_lstm(kF, {{kTaps, kTaps}, {1, 1}, {1, 1}, Padding::same}, "tanh", "sigmoid");
+  const char* activation = "tanh";
+  const char* recurrent_activation = "sigmoid";
+  std::unique_ptr<FusedCell> cell = make_conv_lstm(
+      kF, {{kTaps, kTaps}, {1, 1}, {1, 1}, Padding::same}, activation, recurrent_activation);
   Tensor x = draw({kN, kT, kRows, kColumns, kC}, 1);
   Variable kernel{draw({kTaps, kTaps, kC, 4 * kF}, 2)};
   Variable recurrent{draw({kTaps, kTaps, kF, 4 * kF}, 3)};
@@ -51,28 +55,56 @@ double convolve(const Tensor& images, Index first, Index channels, const Tensor&
   return sum;
 }
 
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+using Pixel = std::array<double, kF>;
+
+// An activation of one pixel; those of single values run over it.
+Pixel apply(std::string_view name, Pixel z) {
+  double sum = 0;
+  for (double& v : z) {
+    if (name == "tanh") v = std::tanh(v);
+    if (name == "sigmoid") v = 1 / (1 + std::exp(-v));
+    sum += std::exp(v);
+  }
+  for (double& v : z) {
+    if (name == "softmax") v = std::exp(v) / sum;
+    if (name == "log_softmax") v -= std::log(sum);
+  }
+  return z;
+}
+
+// Gate g of a pixel of sample n: its sums through its activation.
+Pixel gate(const Layer& layer, const Tensor& h, Index image, Index pixel, Index g) {
+  const Index row = pixel / kColumns, column = pixel % kColumns;
+  Pixel z;
+  for (Index f = 0; f < kF; ++f) {
+    const Index output = g * kF + f;
+    z[static_cast<std::size_t>(f)] =
+        at(layer.bias, output) + convolve(layer.x, image, kC, layer.kernel, row, column, output) +
+        convolve(h, 0, kF, layer.recurrent, row, column, output);
+  }
+  return apply(g == 2 ? layer.activation : layer.recurrent_activation, z);
+}
 
 std::vector<double> by_loops(const Layer& layer) {
-  constexpr Index kImage = kRows * kColumns * kF;
+  constexpr Index kPixels = kRows * kColumns, kImage = kPixels * kF;
   std::vector<double> out;
   for (Index n = 0; n < kN; ++n) {
-    Tensor h = Tensor::zeros({kImage}, DType::float64), c = Tensor::zeros({kImage}, DType::float64);
+    Tensor h = Tensor::zeros({kImage}, DType::float64);
+    std::vector<Pixel> c(kPixels, Pixel{});
     for (Index t = 0; t < kT; ++t) {
       Tensor next({kImage}, DType::float64);
-      for (Index i = 0; i < kImage; ++i) {
-        const Index f = i % kF, row = i / kF / kColumns, column = i / kF % kColumns;
-        std::array<double, 4> z;
+      for (Index pixel = 0; pixel < kPixels; ++pixel) {
+        const Index image = (n * kT + t) * kPixels * kC;
+        std::array<Pixel, 4> z;
         for (Index g = 0; g < 4; ++g) {
-          const Index output = g * kF + f, image = (n * kT + t) * kRows * kColumns * kC;
-          z[static_cast<std::size_t>(g)] =
-              at(layer.bias, output) +
-              convolve(layer.x, image, kC, layer.kernel, row, column, output) +
-              convolve(h, 0, kF, layer.recurrent, row, column, output);
+          z[static_cast<std::size_t>(g)] = gate(layer, h, image, pixel, g);
         }
-        double& cell = c.mutable_data<double>()[i];
-        cell = sigmoid(z[1]) * cell + sigmoid(z[0]) * std::tanh(z[2]);
-        next.mutable_data<double>()[i] = sigmoid(z[3]) * std::tanh(cell);
+        Pixel& cell = c[static_cast<std::size_t>(pixel)];
+        for (std::size_t f = 0; f < kF; ++f) cell[f] = z[1][f] * cell[f] + z[0][f] * z[2][f];
+        const Pixel a = apply(layer.activation, cell);
+        for (std::size_t f = 0; f < kF; ++f) {
+          next.mutable_data<double>()[pixel * kF + static_cast<Index>(f)] = z[3][f] * a[f];
+        }
       }
       h = next;
       for (Index i = 0; i < kImage; ++i) out.push_back(at(h, i));
@@ -81,27 +113,35 @@ std::vector<double> by_loops(const Layer& layer) {
   return out;
 }
 
+// The second and third need all filters of a pixel.
+const std::array<std::array<const char*, 2>, 3> kActivations{
+    {{"tanh", "sigmoid"}, {"softmax", "sigmoid"}, {"log_softmax", "softmax"}}};
+
 TEST(outputs_are_those_of_the_equations) {
-  const Layer layer;
-  const Tensor output = layer.cell->forward(layer.inputs())[0];
-  numeric::expect("conv_lstm", output, {kN, kT, kRows, kColumns, kF}, by_loops(layer));
+  for (const auto& [activation, gates] : kActivations) {
+    const Layer layer{activation, gates};
+    const Tensor output = layer.cell->forward(layer.inputs())[0];
+    numeric::expect(activation, output, {kN, kT, kRows, kColumns, kF}, by_loops(layer));
+  }
 }
 
 TEST(gradients_are_central_differences) {
-  const Layer layer;
   const Shape state{kN, kRows, kColumns, kF};
-  const auto run = [&](const std::vector<Tensor>& given) {
-    RecurrentInputs in = layer.inputs();
-    in.x = given[0];
-    in.kernel = given[1];
-    in.recurrent_kernel = given[2];
-    in.bias = given[3];
-    in.initial_state = {given[4], given[5]};
-    return layer.cell->forward(in)[0];
-  };
-  numeric::gradients("conv_lstm", run,
-                     {layer.x, layer.kernel.copy(), layer.recurrent.copy(), layer.bias.copy(),
-                      draw(state, 5), draw(state, 6)});
+  for (const auto& [activation, gates] : kActivations) {
+    const Layer layer{activation, gates};
+    const auto run = [&](const std::vector<Tensor>& given) {
+      RecurrentInputs in = layer.inputs();
+      in.x = given[0];
+      in.kernel = given[1];
+      in.recurrent_kernel = given[2];
+      in.bias = given[3];
+      in.initial_state = {given[4], given[5]};
+      return layer.cell->forward(in)[0];
+    };
+    numeric::gradients(activation, run,
+                       {layer.x, layer.kernel.copy(), layer.recurrent.copy(), layer.bias.copy(),
+                        draw(state, 5), draw(state, 6)});
+  }
 }
 
 // The second sample starts anew before its last step and skips the one before that.
@@ -139,22 +179,31 @@ TEST(a_reset_starts_from_the_initial_state) {
 }
 
 TEST(gradients_with_resets_and_lengths_are_central_differences) {
-  const Layer layer;
   const Shape state{kN, kRows, kColumns, kF};
-  const auto run = [&](const std::vector<Tensor>& given) {
-    RecurrentInputs in = layer.inputs();
-    in.x = given[0];
-    in.recurrent_kernel = given[1];
-    in.initial_state = {given[2], given[3]};
-    in.reset_mask = marks({false, true, false, false, false, true});
-    in.lengths = Tensor({kN}, DType::int64);
-    in.lengths.mutable_data<std::int64_t>()[0] = 2;
-    in.lengths.mutable_data<std::int64_t>()[1] = 3;
-    in.return_state_sequences = true;
-    return layer.cell->forward(in)[4];
-  };
-  numeric::gradients("conv_lstm", run,
-                     {layer.x, layer.recurrent.copy(), draw(state, 5), draw(state, 6)});
+  for (const auto& [activation, gates] : kActivations) {
+    const Layer layer{activation, gates};
+    const auto run = [&](const std::vector<Tensor>& given) {
+      RecurrentInputs in = layer.inputs();
+      in.x = given[0];
+      in.recurrent_kernel = given[1];
+      in.initial_state = {given[2], given[3]};
+      in.reset_mask = marks({false, true, false, false, false, true});
+      in.lengths = Tensor({kN}, DType::int64);
+      in.lengths.mutable_data<std::int64_t>()[0] = 2;
+      in.lengths.mutable_data<std::int64_t>()[1] = 3;
+      in.return_state_sequences = true;
+      return layer.cell->forward(in)[4];
+    };
+    numeric::gradients(activation, run,
+                       {layer.x, layer.recurrent.copy(), draw(state, 5), draw(state, 6)});
+  }
+}
+
+TEST(explain_says_that_pixels_come_after_the_sums) {
+  const Layer layer{"softmax", "sigmoid"};
+  const std::string text =
+      layer.cell->explain({kN, kT, kRows, kColumns, kC}, DType::float64, {.training = true});
+  CHECK(text.find("then its activations pixel by pixel") != std::string::npos);
 }
 
 TEST(a_window_that_does_not_fit_is_refused) {

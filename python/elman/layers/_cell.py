@@ -30,7 +30,6 @@ class BuiltinCell(Layer):
     _leaf = True
     _casts_integers = True
     _streams: ClassVar[bool] = True  # whether the kernel runs one time step at a time
-    _row_functions: ClassVar[bool] = True  # whether it knows softmax, of all units of a row
     # Options that the layer around the cell lists after its loop flags.
     _after_loop: ClassVar[tuple[str, ...]] = ()
 
@@ -218,14 +217,11 @@ class BuiltinCell(Layer):
         """The compiled kernel for the present activations, or None when they need Python."""
         functions = self._activations()
         if functions != self._fused_for:
-            names = [self._kernel_name(f) for f in functions]
+            names = [kernel_name(f, rows=True) for f in functions]
             known, kind = None not in names, self._kernel_kind()
             self._fused_kernel = self._make_kernel(kind, names[0], names[-1]) if known else None
             self._fused_for = functions
         return self._fused_kernel
-
-    def _kernel_name(self, activation: Any) -> str | None:
-        return kernel_name(activation, rows=self._row_functions)
 
     def _make_kernel(self, kind: str, activation: Any, recurrent_activation: Any) -> Any:
         return core.FusedCell(kind, self.units, activation, recurrent_activation)
@@ -321,14 +317,7 @@ class BuiltinCell(Layer):
                 x_shape, training, self.dtype, masks_per_gate=drops and per_gate, **form
             )
             return f"{text}; dropout in the kernel, {count}" if drops else text
-        slow = [_why_by_steps(f) for f in self._activations() if self._kernel_name(f) is None]
-        reasons = " and ".join(dict.fromkeys(slow))
+        slow = [f for f in self._activations() if kernel_name(f, rows=True) is None]
+        names = dict.fromkeys(getattr(f, "__name__", type(f).__name__) for f in slow)
+        reasons = " and ".join(f"{name}: it is Python code" for name in names)
         return f"step by step: {x_shape[1]} steps of operations, because of activation {reasons}"
-
-
-def _why_by_steps(activation: Any) -> str:
-    """The name of an activation that the kernel does not have, and the reason."""
-    name = getattr(activation, "__name__", type(activation).__name__)
-    if kernel_name(activation, rows=True) is not None:
-        return f"{name}: it needs all channels of a pixel, the kernel's act one by one"
-    return f"{name}: it is Python code"

@@ -37,7 +37,7 @@ class ConvLSTMCell(BuiltinCell):
 
     kind, gates, states_count = "conv_lstm", 4, 2
     rank: ClassVar[int] = 1
-    _streams = _row_functions = False
+    _streams = False
     _after_loop = ("dropout", "recurrent_dropout")
 
     filters = Option(REQUIRED, _filters, doc="number of channels of output and states")

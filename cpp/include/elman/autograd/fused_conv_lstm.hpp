@@ -46,8 +46,10 @@ class FusedConvLstm final : public FusedCell {
   [[nodiscard]] std::string explain(const Shape& x, DType dtype,
                                     const bptt::CallForm& form) const override {
     const Window window = input_window(x, dtype);
-    return dtype == DType::float32 ? describe<float>(x, window, form)
-                                   : describe<double>(x, window, form);
+    bptt::CallForm whole = form;
+    whole.by_rows = activations().by_rows();
+    return dtype == DType::float32 ? describe<float>(x, window, whole)
+                                   : describe<double>(x, window, whole);
   }
 
  private:
@@ -329,8 +331,8 @@ class FusedConvLstm final : public FusedCell {
 inline std::unique_ptr<FusedCell> make_conv_lstm(Index filters, ConvOptions options,
                                                  std::string_view activation,
                                                  std::string_view recurrent) {
-  const AnyActivations activations{parse_activation(activation), parse_activation(recurrent)};
-  return std::make_unique<FusedConvLstm>(filters, std::move(options), activations);
+  return std::make_unique<FusedConvLstm>(filters, std::move(options),
+                                         AnyActivations::named(activation, recurrent));
 }
 
 }  // namespace elman

@@ -8,6 +8,7 @@
 #include "elman/bptt/conv_tiles.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/recurrent.hpp"
+#include "elman/bptt/whole_rows.hpp"
 
 namespace elman::bptt {
 
@@ -32,6 +33,7 @@ class ConvBackward {
         rows_(in, schedule, 0, in.dims.batch),
         arriving_(in, rows_, gradients),
         plain_(schedule == nullptr && !gradients.h_all && !gradients.c_all),
+        by_rows_(fn.by_rows()),
         turned_(transposed_window(in.state, in.slots())),
         hp_(in.padded()),
         image_(in.dims.units),
@@ -47,6 +49,9 @@ class ConvBackward {
                [&](const detail::Place& at, Index block, const simd::Packet<T>& dh) {
                  step(k, at, block, dh);
                });
+      if constexpr (!Activations::kKnown) {
+        if (by_rows_) whole_rows(k, rows_.active(k) * in_.pixels());
+      }
     }
     finish();
   }
@@ -258,17 +263,52 @@ class ConvBackward {
 
   void step(Index k, const detail::Place& at, Index block, simd::Packet<T> dh) {
     T* rest = own(dh_, at, block);
-    BackwardUnit<T> u;
-    u.dc = own(dc_, at, block);
     dh = simd::add(dh, simd::load<T>(rest));
-    u.dh = plain_ ? simd::add(dh, output_gradient(k, at, block))
-                  : all_gradients(k, at, block, u.dc, dh);
+    if constexpr (!Activations::kKnown) {
+      if (by_rows_) return simd::store<T>(rest, dh);
+    }
+    BackwardUnit<T> u = state(k, at, block);
+    u.dc = own(dc_, at, block);
+    u.dh = arrived(k, at, block, u.dc, dh);
+    simd::store<T>(rest, backward_unit<Cell, 0, T>(fn_, u));
+  }
+
+  // dh with what arrives from outside; that happens once, as it may reach the initial states.
+  simd::Packet<T> arrived(Index k, const detail::Place& at, Index block, T* dc,
+                          simd::Packet<T> dh) const {
+    return plain_ ? simd::add(dh, output_gradient(k, at, block))
+                  : all_gradients(k, at, block, dc, dh);
+  }
+
+  BackwardUnit<T> state(Index k, const detail::Place& at, Index block) const {
+    BackwardUnit<T> u;
     u.c = cell_state(k, at) + block * kW;
     u.c_prev = c_prev(k, at, block);
     u.saved = slots(k, at) + block * kW;
     u.slot_stride = hp_;
     u.lanes = in_.filters - block * kW;
-    simd::store<T>(rest, backward_unit<Cell, 0, T>(fn_, u));
+    return u;
+  }
+
+  // The step itself, where an activation needs all filters of a pixel.
+  __attribute__((noinline, cold)) void whole_rows(Index k, Index rows) {
+    const auto run = [&](int, Range share) __attribute__((cold)) {
+      const Index filters = in_.filters;
+      T* scratch = kernels::thread_scratch<T, 14>(WholeRows<T, Lstm>::size(filters));
+      WholeRows<T, Lstm> cell(fn_, filters, scratch);
+      for (Index row = share.begin; row < share.end; ++row) {
+        const detail::Place at{row / in_.pixels(), row % in_.pixels()};
+        T* const dh = own(dh_, at, 0);
+        T* const dc = own(dc_, at, 0);
+        for (Index j = 0; j < hp_; j += kW) {
+          const simd::Packet<T> later = simd::load<T>(dh + j);
+          simd::store<T>(dh + j, arrived(k, at, j / kW, dc + j, later));
+        }
+        cell.template backward<0>(slots(k, at), dc, dh,
+                                  [&](Index j) { return state(k, at, j / kW); });
+      }
+    };
+    for_whole_rows(detail::whole_row_parts(in_, rows), rows, std::ref(run));
   }
 
   const ConvInputs<T>& in_;
@@ -281,6 +321,7 @@ class ConvBackward {
   LoopRows<T> rows_;
   ArrivingGradients<T> arriving_;
   bool plain_;
+  bool by_rows_;   // activations need all filters of a pixel: a step comes after its product
   Window turned_;  // over the gate gradients
   Index hp_, image_, most_rows_;
   AlignedBuffer<T> dh_, dc_;

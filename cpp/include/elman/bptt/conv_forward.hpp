@@ -9,12 +9,13 @@
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/recurrent.hpp"
 #include "elman/bptt/skipped.hpp"
+#include "elman/bptt/whole_rows.hpp"
 
 namespace elman::bptt {
 
 /// All steps, one after the other; the threads share the rows of each. The convolutions of a step
 /// are one product, of patches or of the points of tiles, and the cell's pointwise step its
-/// epilogue.
+/// epilogue; where an activation needs all filters of a pixel, it comes after the product.
 template <class T, class Activations>
 class ConvForward {
   using Cell = ConvLstm;
@@ -41,6 +42,10 @@ class ConvForward {
       own_h_ = AlignedBuffer<T>(2 * in.dims.batch * image_);
     }
     if (out.saved.c == nullptr) own_c_ = AlignedBuffer<T>(in.rows() * hp_);
+    if (fn.by_rows()) {
+      step_sums_ = AlignedBuffer<T>(StepSums<T, Lstm>::size(in.rows(), in.filters));
+      sums_ = {step_sums_.data(), in.filters};
+    }
     if (schedule != nullptr) {
       listed_x_.resize(static_cast<std::size_t>(in.dims.batch));
       listed_h_.resize(listed_x_.size());
@@ -62,10 +67,13 @@ class ConvForward {
         detail::step_by_tiles(
             in_, w_, x, h, active,
             [&](const detail::Place& at, Index block, const T* sums) { unit(k, at, block, sums); });
-        continue;
+      } else {
+        detail::over_rows(in_.flops_of_step(active), active * in_.pixels(),
+                          [&](Index first, Index last) { step(k, x, h, first, last); });
       }
-      detail::over_rows(in_.flops_of_step(active), active * in_.pixels(),
-                        [&](Index first, Index last) { step(k, x, h, first, last); });
+      if constexpr (!Activations::kKnown) {
+        if (sums_) whole_rows(k, active * in_.pixels());
+      }
     }
     finish();
   }
@@ -184,28 +192,63 @@ class ConvForward {
 
   // One row and block: the sums become states and output.
   void unit(Index k, const detail::Place& at, Index block, const T* sums) {
-    const Index row = at.image, j = block * kW, lanes = in_.filters - j;
-    alignas(64) T h[kW], c[kW];
-    if (rows_.before(row, k) >= 0) {
-      simd::store<T>(c, simd::load<T>(cell_state(row, k - 1, at.pixel) + j));
-    } else {
-      const T* c0 = initial(in_.c0, row, k);
-      simd::store<T>(c, c0 == nullptr
-                            ? simd::zero<T>()
-                            : simd::load_partial<T>(c0 + at.pixel * in_.filters + j, lanes));
+    if constexpr (!Activations::kKnown) {
+      if (sums_) {
+        return sums_.template keep<0>(at.image * in_.pixels() + at.pixel, block, sums);
+      }
     }
+    alignas(64) T h[kW], c[kW];
+    simd::store<T>(c, c_prev(k, at, block));
     ForwardUnit<T> u;
     u.z = sums;
     u.h = h;
     u.c = c;
     u.slot_stride = hp_;
-    if (out_.saved.slots != nullptr) {
-      const Index image = rows_.kept(row, k);
-      u.saved = out_.saved.slots + (image * in_.pixels() + at.pixel) * in_.slots() + j;
-    }
+    u.saved = slots(k, at, block);
     forward_unit<Cell, 0, T>(fn_, u);
-    simd::store<T>(cell_state(row, k, at.pixel) + j, simd::load<T>(c));
+    simd::store<T>(cell_state(at.image, k, at.pixel) + block * kW, simd::load<T>(c));
     write(k, at, block, simd::load<T>(h), simd::load<T>(c));
+  }
+
+  simd::Packet<T> c_prev(Index k, const detail::Place& at, Index block) {
+    const Index row = at.image, j = block * kW;
+    if (rows_.before(row, k) >= 0) return simd::load<T>(cell_state(row, k - 1, at.pixel) + j);
+    const T* c0 = initial(in_.c0, row, k);
+    if (c0 == nullptr) return simd::zero<T>();
+    return simd::load_partial<T>(c0 + at.pixel * in_.filters + j, in_.filters - j);
+  }
+
+  // What training keeps; nullptr: nothing.
+  T* slots(Index k, const detail::Place& at, Index block) const {
+    if (out_.saved.slots == nullptr) return nullptr;
+    const Index image = rows_.kept(at.image, k);
+    return out_.saved.slots + (image * in_.pixels() + at.pixel) * in_.slots() + block * kW;
+  }
+
+  // The step itself, where an activation needs all filters of a pixel.
+  __attribute__((noinline, cold)) void whole_rows(Index k, Index rows) {
+    const auto run = [&](int, Range share) __attribute__((cold)) {
+      const Index filters = in_.filters, size = WholeRows<T, Lstm>::size(filters);
+      T* const h = kernels::thread_scratch<T, 14>(size + 2 * hp_);
+      T* const c = h + hp_;
+      WholeRows<T, Lstm> cell(fn_, filters, c + hp_);
+      for (Index row = share.begin; row < share.end; ++row) {
+        const detail::Place at{row / in_.pixels(), row % in_.pixels()};
+        for (Index j = 0; j < hp_; j += kW) simd::store<T>(c + j, c_prev(k, at, j / kW));
+        ForwardUnit<T> u;
+        u.z = sums_.row(row);
+        u.h_prev = u.h = h;
+        u.c = c;
+        u.slot_stride = hp_;
+        u.saved = slots(k, at, 0);
+        cell.template forward<0>(u);
+        std::copy_n(c, hp_, cell_state(at.image, k, at.pixel));
+        for (Index j = 0; j < hp_; j += kW) {
+          write(k, at, j / kW, simd::load<T>(h + j), simd::load<T>(c + j));
+        }
+      }
+    };
+    for_whole_rows(detail::whole_row_parts(in_, rows), rows, std::ref(run));
   }
 
   // Where the next step reads h, the output, and states that are asked for.
@@ -255,7 +298,8 @@ class ConvForward {
   Index hp_, image_;
   Index deepest_ = 0, most_rows_ = 0;
   Sequence<T> h_;  // where h of every step stays; else two images take turns
-  AlignedBuffer<T> own_h_, own_c_, zeros_;
+  AlignedBuffer<T> own_h_, own_c_, zeros_, step_sums_;
+  StepSums<T, Lstm> sums_;  // where activations need whole rows; else they stay in their tile
   // Of a scheduled run: the images of the present step, and the factors of every row.
   std::vector<const T*> listed_x_, listed_h_, listed_input_, listed_recurrent_;
 };

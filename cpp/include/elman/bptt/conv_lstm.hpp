@@ -76,6 +76,7 @@ inline std::string describe_conv(const ConvInputs<T>& in, const CallForm& form) 
   }
   text += number(threads) +
           (threads == 1 ? " thread" : " threads, the pixels of each step split between them");
+  if (form.by_rows) text += std::string("\n") + detail::kByRows + "pixel by pixel";
   const Index packed = depth + (tiles ? kernels::kWinogradPoints * channels : 0);
   text += "\npacked weights " + detail::bytes_text(std::size_t(packed * in.slots()) * sizeof(T));
   if (form.training) {

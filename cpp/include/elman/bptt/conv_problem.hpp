@@ -135,6 +135,12 @@ inline void over_rows(double flops, Index rows, F&& f) {
                [&](Index begin, Index end) { f(begin * 6, std::min(rows, end * 6)); });
 }
 
+/// Threads for the steps of so many rows by themselves, see whole_rows.hpp.
+template <class T>
+inline int whole_row_parts(const ConvInputs<T>& in, Index rows) {
+  return plan_parts(800.0 * double(rows * in.filters), rows);
+}
+
 /// Images and, optionally, what multiplies them, each with the distance from one to the next; or
 /// lists of both.
 template <class T>

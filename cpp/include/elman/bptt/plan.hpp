@@ -151,6 +151,8 @@ inline std::string bytes_text(std::size_t bytes) {
   return text;
 }
 
+inline constexpr const char* kByRows = "softmax: the sums of a step first, then its activations ";
+
 inline std::string schedule_text(const Dims& d, const CallForm& form) {
   std::string text =
       "mask, lengths and resets in the kernel: rows in the order of their used steps";
@@ -181,7 +183,7 @@ inline std::string describe(const Plan& plan, const std::string& cell, const Dim
   text += plan.projects_input
               ? "few rows: the input projection of many steps is one product, ahead of the loop\n"
               : "input and recurrent product of a step are one accumulation\n";
-  if (form.by_rows) text += "softmax: the sums of a step first, then its activations row by row\n";
+  if (form.by_rows) text += std::string(detail::kByRows) + "row by row\n";
   char rate[64];
   std::snprintf(rate, sizeof(rate), "about %.0f GFLOP/s to expect here\n", plan.gflops);
   text += rate;
