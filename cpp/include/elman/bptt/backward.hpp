@@ -59,7 +59,7 @@ class BackwardRows {
       // Gradient of h from the step after this one; dh_ holds what came past its product.
       recurrent<0>(
           k + 1, active,
-          [&](Index row, Index block, simd::Packet<T> dh) {
+          [&](Index row, Index block, simd::Packet<T> dh) __attribute__((always_inline)) {
             T* at = dh_ + row * hp_ + block * kW;
             dh = simd::add(dh, simd::load<T>(at));
             if constexpr (!Activations::kKnown) {
@@ -70,12 +70,15 @@ class BackwardRows {
           [&](Index row, Index block) { fetch_saved(k, row, block); });
       whole_rows<0>(k, active);
       if constexpr (Cell::kPhases > 1) {
-        recurrent<1>(k, active, [&](Index row, Index block, simd::Packet<T> d_inner) {
-          if constexpr (!Activations::kKnown) {
-            if (by_rows_) return simd::store<T>(d_inner_ + row * hp_ + block * kW, d_inner);
-          }
-          inner_step(k, row, block, d_inner);
-        });
+        recurrent<1>(k, active,
+                     [&](Index row, Index block, simd::Packet<T> d_inner)
+                         __attribute__((always_inline)) {
+                           if constexpr (!Activations::kKnown) {
+                             if (by_rows_)
+                               return simd::store<T>(d_inner_ + row * hp_ + block * kW, d_inner);
+                           }
+                           inner_step(k, row, block, d_inner);
+                         });
         whole_rows<1>(k, active);
       }
     }
@@ -121,7 +124,9 @@ class BackwardRows {
     simd::store_partial<T>(out, simd::add(gradient, simd::load_partial<T>(out, lanes)), lanes);
   }
 
-  T* slots(Index row, Index k) const { return saved_.slots + rows_.kept(row, k) * kS * hp_; }
+  __attribute__((always_inline)) T* slots(Index row, Index k) const {
+    return saved_.slots + rows_.kept(row, k) * kS * hp_;
+  }
 
   // The gate gradients of step k times the transposed recurrent kernel of phase P, with the
   // dropout factors of the operand: epilogue(row, block, packet). Rows without a step k get zeros.
@@ -156,7 +161,7 @@ class BackwardRows {
                                             Ahead& ahead) {
     run_phase<T, kernels::Gating<1, 1>>(
         p, rows, blocks,
-        [&](Index row, Index block, const T* sums) {
+        [&](Index row, Index block, const T* sums) __attribute__((always_inline)) {
           const simd::Packet<T> dh = simd::load<T>(sums);
           row += first;
           epilogue(row, block, scales ? simd::mul(dh, factor(0, row, block)) : dh);
@@ -190,7 +195,7 @@ class BackwardRows {
 
   // What the epilogue of step k will read and write: rows apart, out of sight of the hardware
   // prefetchers.
-  void fetch_saved(Index k, Index row, Index block) const {
+  __attribute__((always_inline)) void fetch_saved(Index k, Index row, Index block) const {
     const Index n = rows_.sample(row), j = block * kW;
     const T* kept = slots(row, k) + j;
     for (Index slot = 0; slot < kS; ++slot) simd::prefetch(kept + slot * hp_);
@@ -216,18 +221,19 @@ class BackwardRows {
     return simd::load_partial<T>(state + rows_.sample(row) * in_.dims.units + j,
                                  in_.dims.units - j);
   }
-  simd::Packet<T> h_prev(Index k, Index row, Index block) const {
+  __attribute__((always_inline)) simd::Packet<T> h_prev(Index k, Index row, Index block) const {
     const Index j = block * kW, before = rows_.before(row, k);
     if (before < 0) return initial(in_.h0, row, k, block);
     return simd::load_partial<T>(saved_.h.at(rows_.sample(row), before) + j, in_.dims.units - j);
   }
-  simd::Packet<T> c_prev(Index k, Index row, Index block) const {
+  __attribute__((always_inline)) simd::Packet<T> c_prev(Index k, Index row, Index block) const {
     if (rows_.before(row, k) < 0) return initial(in_.c0, row, k, block);
     return simd::load<T>(saved_.c + rows_.kept(row, k - 1) * hp_ + block * kW);
   }
 
   // What arrives at a step from outside, without a schedule and without states of every step.
-  simd::Packet<T> output_gradient(Index k, Index row, Index block) const {
+  __attribute__((always_inline)) simd::Packet<T> output_gradient(Index k, Index row,
+                                                                 Index block) const {
     if (!d_.out || (d_.out.step == 0 && k + 1 != in_.dims.time)) return simd::zero<T>();
     const Index j = block * kW;
     return simd::load_partial<T>(d_.out.at(rows_.sample(row), k) + j, in_.dims.units - j);
@@ -253,7 +259,7 @@ class BackwardRows {
     return arriving_.add_to_h(row, k, j, lanes, dh);
   }
 
-  void step(Index k, Index row, Index block, simd::Packet<T> dh) {
+  __attribute__((always_inline)) void step(Index k, Index row, Index block, simd::Packet<T> dh) {
     const Index j = row * hp_ + block * kW;
     BackwardUnit<T> u = unit(k, row, block);
     u.dh = arrived(k, row, block, dh);
@@ -262,12 +268,14 @@ class BackwardRows {
   }
 
   // dh with what arrives from outside; that happens once, as it may reach the initial states.
-  simd::Packet<T> arrived(Index k, Index row, Index block, simd::Packet<T> dh) const {
+  __attribute__((always_inline)) simd::Packet<T> arrived(Index k, Index row, Index block,
+                                                         simd::Packet<T> dh) const {
     return plain_ ? simd::add(dh, output_gradient(k, row, block))
                   : all_gradients(k, row, block, dh);
   }
 
-  void inner_step(Index k, Index row, Index block, simd::Packet<T> d_inner) {
+  __attribute__((always_inline)) void inner_step(Index k, Index row, Index block,
+                                                 simd::Packet<T> d_inner) {
     BackwardUnit<T> u = unit(k, row, block);
     u.dh = d_inner;
     T* dh = dh_ + row * hp_ + block * kW;
@@ -276,7 +284,7 @@ class BackwardRows {
     }
   }
 
-  BackwardUnit<T> unit(Index k, Index row, Index block) const {
+  __attribute__((always_inline)) BackwardUnit<T> unit(Index k, Index row, Index block) const {
     BackwardUnit<T> u;
     u.h_prev = h_prev(k, row, block);
     if (Cell::kStates == 2) {

@@ -107,7 +107,7 @@ class ConvBackward {
   T* own(AlignedBuffer<T>& rows, const detail::Place& at, Index block) const {
     return rows.data() + (at.image * in_.pixels() + at.pixel) * hp_ + block * kW;
   }
-  T* slots(Index k, const detail::Place& at) const {
+  __attribute__((always_inline)) T* slots(Index k, const detail::Place& at) const {
     return saved_.slots + (rows_.kept(at.image, k) * in_.pixels() + at.pixel) * in_.slots();
   }
 
@@ -227,13 +227,14 @@ class ConvBackward {
     return simd::load_partial<T>(factors + unit(at, block), in_.filters - block * kW);
   }
 
-  simd::Packet<T> c_prev(Index k, const detail::Place& at, Index block) const {
+  __attribute__((always_inline)) simd::Packet<T> c_prev(Index k, const detail::Place& at,
+                                                        Index block) const {
     if (rows_.before(at.image, k) >= 0) return simd::load<T>(cell_state(k - 1, at) + block * kW);
     if (in_.c0 == nullptr || !from_initial(at.image, k)) return simd::zero<T>();
     const T* image = in_.c0 + rows_.sample(at.image) * image_;
     return simd::load_partial<T>(image + unit(at, block), in_.filters - block * kW);
   }
-  const T* cell_state(Index k, const detail::Place& at) const {
+  __attribute__((always_inline)) const T* cell_state(Index k, const detail::Place& at) const {
     return saved_.c + (rows_.kept(at.image, k) * in_.pixels() + at.pixel) * hp_;
   }
 
@@ -245,8 +246,9 @@ class ConvBackward {
   }
 
   // The same with everything that there may be.
-  simd::Packet<T> all_gradients(Index k, const detail::Place& at, Index block, T* dc,
-                                simd::Packet<T> dh) const {
+  __attribute__((noinline)) simd::Packet<T> all_gradients(Index k, const detail::Place& at,
+                                                          Index block, T* dc,
+                                                          simd::Packet<T> dh) const {
     if (k + 1 < rows_.used(at.image) && rows_.restarts(at.image, k + 1)) {
       // The next step started anew: its gradients go to the initial state, none come here.
       const bool initial = from_initial(at.image, k + 1);
@@ -280,7 +282,8 @@ class ConvBackward {
                   : all_gradients(k, at, block, dc, dh);
   }
 
-  BackwardUnit<T> state(Index k, const detail::Place& at, Index block) const {
+  __attribute__((always_inline)) BackwardUnit<T> state(Index k, const detail::Place& at,
+                                                       Index block) const {
     BackwardUnit<T> u;
     u.c = cell_state(k, at) + block * kW;
     u.c_prev = c_prev(k, at, block);

@@ -184,14 +184,15 @@ class ConvForward {
     if (h_) return h_.at(rows_.sample(row), rows_.step(row, k));
     return own_h_.data() + (k % 2 * in_.dims.batch + row) * image_;
   }
-  T* cell_state(Index row, Index k, Index pixel) {
+  __attribute__((always_inline)) T* cell_state(Index row, Index k, Index pixel) {
     const bool kept = out_.saved.c != nullptr;
     T* from = kept ? out_.saved.c : own_c_.data();
     return from + ((kept ? rows_.kept(row, k) : row) * in_.pixels() + pixel) * hp_;
   }
 
   // One row and block: the sums become states and output.
-  void unit(Index k, const detail::Place& at, Index block, const T* sums) {
+  __attribute__((always_inline)) void unit(Index k, const detail::Place& at, Index block,
+                                           const T* sums) {
     if constexpr (!Activations::kKnown) {
       if (sums_) {
         return sums_.template keep<0>(at.image * in_.pixels() + at.pixel, block, sums);
@@ -210,7 +211,8 @@ class ConvForward {
     write(k, at, block, simd::load<T>(h), simd::load<T>(c));
   }
 
-  simd::Packet<T> c_prev(Index k, const detail::Place& at, Index block) {
+  __attribute__((always_inline)) simd::Packet<T> c_prev(Index k, const detail::Place& at,
+                                                        Index block) {
     const Index row = at.image, j = block * kW;
     if (rows_.before(row, k) >= 0) return simd::load<T>(cell_state(row, k - 1, at.pixel) + j);
     const T* c0 = initial(in_.c0, row, k);
@@ -219,7 +221,7 @@ class ConvForward {
   }
 
   // What training keeps; nullptr: nothing.
-  T* slots(Index k, const detail::Place& at, Index block) const {
+  __attribute__((always_inline)) T* slots(Index k, const detail::Place& at, Index block) const {
     if (out_.saved.slots == nullptr) return nullptr;
     const Index image = rows_.kept(at.image, k);
     return out_.saved.slots + (image * in_.pixels() + at.pixel) * in_.slots() + block * kW;
@@ -252,16 +254,17 @@ class ConvForward {
   }
 
   // Where the next step reads h, the output, and states that are asked for.
-  void write(Index k, const detail::Place& at, Index block, const simd::Packet<T>& h,
-             const simd::Packet<T>& c) {
+  __attribute__((always_inline)) void write(Index k, const detail::Place& at, Index block,
+                                            const simd::Packet<T>& h, const simd::Packet<T>& c) {
     const Index j = block * kW, lanes = in_.filters - j, unit = at.pixel * in_.filters + j;
     T* state = target(at.image, k);
     simd::store_partial<T>(state + unit, h, lanes);
-    const auto also = [&](const Sequence<T>& to, const simd::Packet<T>& value) {
-      if (!to) return;
-      T* image = to.at(rows_.sample(at.image), rows_.step(at.image, k));
-      if (image != state) simd::store_partial<T>(image + unit, value, lanes);
-    };
+    const auto also = [&](const Sequence<T>& to, const simd::Packet<T>& value)
+                          __attribute__((always_inline)) {
+                            if (!to) return;
+                            T* image = to.at(rows_.sample(at.image), rows_.step(at.image, k));
+                            if (image != state) simd::store_partial<T>(image + unit, value, lanes);
+                          };
     also(out_.out, h);
     also(out_.h_all, h);
     also(out_.c_all, c);

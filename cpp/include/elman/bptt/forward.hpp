@@ -115,7 +115,7 @@ class ForwardRows {
     }
   }
 
-  T* slots(Index row, Index k) {
+  __attribute__((always_inline)) T* slots(Index row, Index k) {
     if (out_.saved.slots == nullptr) {
       return scratch_slots_ == nullptr ? nullptr : scratch_slots_ + row * kS * hp_;
     }
@@ -166,7 +166,7 @@ class ForwardRows {
     for_blocks(parts_, hp_ / kW, k % 2 != 0, [&](Blocks blocks) {
       run_phase<T, Phase>(
           p, active_, blocks,
-          [&](Index row, Index block, const T* sums) {
+          [&](Index row, Index block, const T* sums) __attribute__((always_inline)) {
             if constexpr (!Activations::kKnown) {
               if (sums_) return sums_.template keep<P>(row, block, sums);
             }
@@ -182,7 +182,8 @@ class ForwardRows {
   }
 
   // One row and block: where the sums come from, and where states and slots go.
-  ForwardUnit<T> unit(Index k, Index row, Index block, const T* sums, const T* h_prev, T* h_next) {
+  __attribute__((always_inline)) ForwardUnit<T> unit(Index k, Index row, Index block, const T* sums,
+                                                     const T* h_prev, T* h_next) {
     ForwardUnit<T> u;
     const Index j = row * hp_ + block * kW;
     u.z = sums;
@@ -214,7 +215,7 @@ class ForwardRows {
 
   // The lines that a tile's epilogue will write lie rows apart, where no hardware prefetcher sees
   // them coming.
-  void fetch_targets(Index k, Index row, Index block) {
+  __attribute__((always_inline)) void fetch_targets(Index k, Index row, Index block) {
     const Index j = block * kW;
     simd::prefetch(out_.out.at(rows_.sample(row), rows_.step(row, k)) + j);
     if (out_.saved.slots == nullptr) return;
@@ -224,7 +225,8 @@ class ForwardRows {
   }
 
   // Output, states that are asked for, and what training keeps.
-  void write(Index k, Index row, Index block, const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) void write(Index k, Index row, Index block,
+                                            const ForwardUnit<T>& u) {
     const Index n = rows_.sample(row), s = rows_.step(row, k);
     const Index j = block * kW, lanes = in_.dims.units - j;
     const simd::Packet<T> h = simd::load<T>(u.h);

@@ -182,17 +182,18 @@ class Stream {
     const StepSums<T, Cell> sums(sums_.data(), units());
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
     for_blocks(parts_, hp_ / kW, now_ != 0, [&](Blocks blocks) {
-      run_phase<T, Phase>(p, rows, blocks, [&](Index r, Index block, const T* z) {
-        if constexpr (!Activations::kKnown) {
-          if (sums) return sums.template keep<P>(r, block, z);
-        }
-        const Index row = first + r, j = block * kW;
-        const ForwardUnit<T> u = unit(row, block, z);
-        forward_unit<Cell, P, T>(fn, u);
-        if constexpr (P + 1 == Cell::kPhases) {
-          simd::store_partial<T>(out + row * units() + j, simd::load<T>(u.h), units() - j);
-        }
-      });
+      run_phase<T, Phase>(
+          p, rows, blocks, [&](Index r, Index block, const T* z) __attribute__((always_inline)) {
+            if constexpr (!Activations::kKnown) {
+              if (sums) return sums.template keep<P>(r, block, z);
+            }
+            const Index row = first + r, j = block * kW;
+            const ForwardUnit<T> u = unit(row, block, z);
+            forward_unit<Cell, P, T>(fn, u);
+            if constexpr (P + 1 == Cell::kPhases) {
+              simd::store_partial<T>(out + row * units() + j, simd::load<T>(u.h), units() - j);
+            }
+          });
     });
     if constexpr (!Activations::kKnown) {
       if (sums) whole_rows<P>(sums, out, first, rows);
@@ -200,7 +201,7 @@ class Stream {
   }
 
   // One row and block: where the sums come from, and where the states go.
-  ForwardUnit<T> unit(Index row, Index block, const T* z) noexcept {
+  __attribute__((always_inline)) ForwardUnit<T> unit(Index row, Index block, const T* z) noexcept {
     const Index j = block * kW;
     ForwardUnit<T> u;
     u.z = z;

@@ -70,16 +70,19 @@ struct AnyActivations {
 
   // dy times the derivative, from what training saved of z; + more.
   template <class T>
-  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy,
+                                                              const simd::Packet<T>& saved) const {
     return kernels::gradient<T>(activation, dy, saved);
   }
   template <class T>
-  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved,
-                               const simd::Packet<T>& more) const {
+  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy,
+                                                              const simd::Packet<T>& saved,
+                                                              const simd::Packet<T>& more) const {
     return simd::madd(dy, kernels::derivative<T>(activation, saved), more);
   }
   template <class T>
-  __attribute__((always_inline)) simd::Packet<T> gate_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+  __attribute__((always_inline)) simd::Packet<T> gate_gradient(const simd::Packet<T>& dy,
+                                                               const simd::Packet<T>& saved) const {
     return kernels::gradient<T>(recurrent, dy, saved);
   }
 };
@@ -101,16 +104,19 @@ struct StandardActivations {
   }
 
   template <class T>
-  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy,
+                                                              const simd::Packet<T>& saved) const {
     return kernels::gradient<T>(activation, dy, saved);
   }
   template <class T>
-  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved,
-                               const simd::Packet<T>& more) const {
+  __attribute__((always_inline)) simd::Packet<T> act_gradient(const simd::Packet<T>& dy,
+                                                              const simd::Packet<T>& saved,
+                                                              const simd::Packet<T>& more) const {
     return simd::madd(dy, kernels::derivative<T>(activation, saved), more);
   }
   template <class T>
-  __attribute__((always_inline)) simd::Packet<T> gate_gradient(const simd::Packet<T>& dy, const simd::Packet<T>& saved) const {
+  __attribute__((always_inline)) simd::Packet<T> gate_gradient(const simd::Packet<T>& dy,
+                                                               const simd::Packet<T>& saved) const {
     return kernels::gradient<T>(recurrent, dy, saved);
   }
 };
@@ -140,7 +146,7 @@ struct ForwardUnit {
   Index slot_stride = 0;
 
   simd::Packet<T> sum(int slot) const { return simd::load<T>(z + slot * simd::kWidth<T>); }
-  void save(int slot, const simd::Packet<T>& x) const {
+  __attribute__((always_inline)) void save(int slot, const simd::Packet<T>& x) const {
     if (saved != nullptr) simd::store<T>(saved + slot * slot_stride, x);
   }
   simd::Packet<T> kept(int slot) const { return simd::load<T>(saved + slot * slot_stride); }
@@ -159,7 +165,7 @@ struct BackwardUnit {
   Index lanes = 0;  // units that exist; the padding gets zero gradients
 
   simd::Packet<T> kept(int slot) const { return simd::load<T>(saved + slot * slot_stride); }
-  void set(int slot, const simd::Packet<T>& gradient) const {
+  __attribute__((always_inline)) void set(int slot, const simd::Packet<T>& gradient) const {
     simd::store<T>(saved + slot * slot_stride, simd::keep_first<T>(gradient, lanes));
   }
 };
@@ -178,19 +184,21 @@ __attribute__((noinline)) simd::Packet<T> backward_apart(const Activations& fn,
 
 }  // namespace detail
 
-/// A cell's phase P for one unit. Part of the loop where the compiler knows the activations; with
-/// all of them to choose from it is large, and one function for every loop.
+/// A cell's phase P for one unit. Part of the loop in float32; in float64, where there are all
+/// activations to choose from, one function for every loop.
 template <class Cell, int P, class T, class Activations>
-__attribute__((always_inline)) inline void forward_unit(const Activations& fn, const ForwardUnit<T>& u) {
-  if constexpr (Activations::kKnown) {
+__attribute__((always_inline)) inline void forward_unit(const Activations& fn,
+                                                        const ForwardUnit<T>& u) {
+  if constexpr (std::is_same_v<T, float>) {
     Cell::template forward<P, T>(fn, u);
   } else {
     detail::forward_apart<Cell, P, T>(fn, u);
   }
 }
 template <class Cell, int P, class T, class Activations>
-__attribute__((always_inline)) inline simd::Packet<T> backward_unit(const Activations& fn, const BackwardUnit<T>& u) {
-  if constexpr (Activations::kKnown) {
+__attribute__((always_inline)) inline simd::Packet<T> backward_unit(const Activations& fn,
+                                                                    const BackwardUnit<T>& u) {
+  if constexpr (std::is_same_v<T, float>) {
     return Cell::template backward<P, T>(fn, u);
   } else {
     return detail::backward_apart<Cell, P, T>(fn, u);

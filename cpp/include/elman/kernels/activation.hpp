@@ -93,7 +93,7 @@ inline Packet<T> clip01(const Packet<T>& x) {
 
 /// alpha (e^x - 1) for x < 0 and x above; NaN stays NaN.
 template <class T>
-inline Packet<T> elu(const Packet<T>& x, T alpha) {
+__attribute__((always_inline)) inline Packet<T> elu(const Packet<T>& x, T alpha) {
   const Packet<T> below =
       simd::mul(math::expm1_negative<T>(simd::min(x, simd::zero<T>())), simd::set1<T>(alpha));
   return simd::select_less<Packet<T>>(x, simd::zero<T>(), below, x);
@@ -101,14 +101,14 @@ inline Packet<T> elu(const Packet<T>& x, T alpha) {
 
 /// log(1 + e^x) = max(x, 0) + log1p(e^-|x|).
 template <class T>
-inline Packet<T> softplus(const Packet<T>& x) {
+__attribute__((always_inline)) inline Packet<T> softplus(const Packet<T>& x) {
   const Packet<T> t = math::exp_negative<T>(simd::negate(simd::abs(x)));
   return simd::add(simd::max(x, simd::zero<T>()), math::log1p_unit<T>(t));
 }
 
 /// tanh(softplus(x)): with t = e^-|x| both signs need one division and lose no digits.
 template <class T>
-inline Packet<T> tanh_softplus(const Packet<T>& x) {
+__attribute__((always_inline)) inline Packet<T> tanh_softplus(const Packet<T>& x) {
   const Packet<T> one = simd::set1<T>(T(1)), two = simd::set1<T>(T(2));
   const Packet<T> t = math::exp_negative<T>(simd::negate(simd::abs(x)));
   const Packet<T> t2 = simd::mul(t, t);
@@ -130,9 +130,41 @@ inline Packet<T> slope_inside_unit(const Packet<T>& y, T slope) {
 
 }  // namespace detail
 
-/// a(x), lane by lane. Accuracy: sigmoid, tanh 4 ulp; the others 8 ulp.
+namespace detail {
+
+// The activations of more operations than a call costs.
 template <class T>
-inline Packet<T> activate(Activation kind, const Packet<T>& x) {
+__attribute__((always_inline)) inline Packet<T> activate_long(Activation kind, const Packet<T>& x) {
+  switch (kind) {
+    case Activation::softplus:
+      return softplus<T>(x);
+    case Activation::softsign:
+      return simd::div(x, simd::add(simd::set1<T>(T(1)), simd::abs(x)));
+    case Activation::elu:
+      return elu<T>(x, T(1));
+    case Activation::exponential:
+      return math::exp<T>(x);
+    case Activation::selu:
+      return simd::mul(simd::set1<T>(T(kSeluScale)), elu<T>(x, T(kSeluAlpha)));
+    case Activation::silu:
+      return simd::mul(x, math::sigmoid<T>(x));
+    case Activation::gelu:
+      return simd::mul(x, math::normal_cdf<T>(x));
+    default:
+      return simd::mul(x, tanh_softplus<T>(x));  // mish
+  }
+}
+template <class T>
+__attribute__((noinline)) Packet<T> activate_apart(Activation kind, const Packet<T>& x) {
+  return activate_long<T>(kind, x);
+}
+
+}  // namespace detail
+
+/// a(x), lane by lane. Accuracy: sigmoid, tanh 4 ulp; the others 8 ulp.
+/// Apart: the longer ones are one function that all callers share, not part of each.
+template <class T, bool Apart = true>
+__attribute__((always_inline)) inline Packet<T> activate(Activation kind, const Packet<T>& x) {
   const Packet<T> zero = simd::zero<T>();
   switch (kind) {
     case Activation::linear:
@@ -147,35 +179,20 @@ inline Packet<T> activate(Activation kind, const Packet<T>& x) {
       return detail::clip01<T>(simd::madd(x, simd::set1<T>(T(0.2)), simd::set1<T>(T(0.5))));
     case Activation::hard_sigmoid_v3:
       return detail::clip01<T>(simd::madd(x, simd::set1<T>(T(1) / T(6)), simd::set1<T>(T(0.5))));
-    case Activation::softplus:
-      return detail::softplus<T>(x);
-    case Activation::softsign:
-      return simd::div(x, simd::add(simd::set1<T>(T(1)), simd::abs(x)));
-    case Activation::elu:
-      return detail::elu<T>(x, T(1));
-    case Activation::exponential:
-      return math::exp<T>(x);
-    case Activation::selu:
-      return simd::mul(simd::set1<T>(T(kSeluScale)), detail::elu<T>(x, T(kSeluAlpha)));
-    case Activation::silu:
-      return simd::mul(x, math::sigmoid<T>(x));
-    case Activation::gelu:
-      return simd::mul(x, math::normal_cdf<T>(x));
-    case Activation::mish:
-      return simd::mul(x, detail::tanh_softplus<T>(x));
     case Activation::relu6:
       return simd::min(simd::max(x, zero), simd::set1<T>(T(6)));
     case Activation::leaky_relu:
       return simd::select_less<Packet<T>>(x, zero, simd::mul(x, simd::set1<T>(T(kLeakySlope))), x);
+    default:
+      return Apart ? detail::activate_apart<T>(kind, x) : detail::activate_long<T>(kind, x);
   }
-  return x;
 }
 
 namespace detail {
 
 // The three whose derivative needs x itself.
 template <class T>
-inline Packet<T> derivative_from_input(Activation kind, const Packet<T>& x) {
+__attribute__((noinline)) Packet<T> derivative_from_input(Activation kind, const Packet<T>& x) {
   const Packet<T> one = simd::set1<T>(T(1));
   if (kind == Activation::silu) {  // s (1 + x (1 - s))
     const Packet<T> s = math::sigmoid<T>(x);
@@ -196,7 +213,8 @@ inline Packet<T> derivative_from_input(Activation kind, const Packet<T>& x) {
 
 /// a'(x) from what training saves: y = a(x) where derivative_from_output(kind), else x.
 template <class T>
-inline Packet<T> derivative(Activation kind, const Packet<T>& saved) {
+__attribute__((always_inline)) inline Packet<T> derivative(Activation kind,
+                                                           const Packet<T>& saved) {
   const Packet<T> zero = simd::zero<T>(), one = simd::set1<T>(T(1));
   const Packet<T>& y = saved;
   switch (kind) {
@@ -242,7 +260,8 @@ inline Packet<T> derivative(Activation kind, const Packet<T>& saved) {
 
 /// dz = dy a'(z), from what training saves.
 template <class T>
-inline Packet<T> gradient(Activation kind, const Packet<T>& dy, const Packet<T>& saved) {
+__attribute__((always_inline)) inline Packet<T> gradient(Activation kind, const Packet<T>& dy,
+                                                         const Packet<T>& saved) {
   return simd::mul(dy, derivative<T>(kind, saved));
 }
 
@@ -255,7 +274,7 @@ inline Packet<T> to_save(Activation kind, const Packet<T>& z, const Packet<T>& a
 /// a(z) from what training kept.
 template <class T>
 inline Packet<T> from_saved(Activation kind, const Packet<T>& saved) {
-  return derivative_from_output(kind) ? saved : activate<T>(kind, saved);
+  return derivative_from_output(kind) ? saved : detail::activate_apart<T>(kind, saved);
 }
 
 }  // namespace kernels
@@ -266,7 +285,7 @@ inline void activate(Activation kind, const T* x, T* y, Index n) {
   constexpr Index kW = simd::kWidth<T>;
   Index i = 0;
   for (; i + kW <= n; i += kW)
-    simd::storeu<T>(y + i, kernels::activate<T>(kind, simd::loadu(x + i)));
+    simd::storeu<T>(y + i, kernels::activate<T, false>(kind, simd::loadu(x + i)));
   if (i < n) {
     simd::store_partial<T>(y + i, kernels::activate<T>(kind, simd::load_partial(x + i, n - i)),
                            n - i);

@@ -61,7 +61,7 @@ inline __attribute__((always_inline)) Reduced<T> reduce(const Packet<T>& x) {
 
 /// e^x. Accuracy: 2 ulp; overflows to inf, underflows gradually to 0, NaN stays NaN.
 template <class T>
-inline Packet<T> exp(const Packet<T>& x) {
+inline __attribute__((always_inline)) Packet<T> exp(const Packet<T>& x) {
   const Packet<T> bounded = simd::min(simd::max(x, simd::set1<T>(detail::Exp<T>::kFloor)),
                                       simd::set1<T>(detail::Exp<T>::kCeiling));
   const auto e = detail::reduce<T>(bounded);
@@ -114,7 +114,7 @@ inline __attribute__((always_inline)) Packet<T> tanh(const Packet<T>& x) {
 
 /// log(1 + t) for t in [0, 1] as 2 atanh(t / (2 + t)). Accuracy: 4 ulp.
 template <class T>
-inline Packet<T> log1p_unit(const Packet<T>& t) {
+inline __attribute__((always_inline)) Packet<T> log1p_unit(const Packet<T>& t) {
   constexpr int kTerms = sizeof(T) == 4 ? 8 : 17;  // (1/9)^terms is below the last bit
   const Packet<T> s = simd::div(t, simd::add(t, simd::set1<T>(T(2))));
   const Packet<T> s2 = simd::mul(s, s);
@@ -159,7 +159,7 @@ struct ScaledErfc<double> {
 /// Phi(x), the normal distribution function, as e^(-x^2 / 2) times a polynomial on the side where
 /// it is below 1/2. Accuracy: 2 ulp of 1; 0 and 1 at the infinities, NaN stays NaN.
 template <class T>
-inline Packet<T> normal_cdf(const Packet<T>& x) {
+inline __attribute__((always_inline)) Packet<T> normal_cdf(const Packet<T>& x) {
   constexpr int kLast = static_cast<int>(std::extent_v<decltype(detail::ScaledErfc<T>::kQ)>) - 1;
   const Packet<T> one = simd::set1<T>(T(1)), half = simd::set1<T>(T(0.5));
   // t = 2 / (2 + |x| / sqrt 2)

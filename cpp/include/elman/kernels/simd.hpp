@@ -188,7 +188,7 @@ inline void store_partial(T* p, const Packet<T>& x, Index n) {
 }
 /// x with every lane from n on set to zero.
 template <class T>
-inline Packet<T> keep_first(const Packet<T>& x, Index n) {
+__attribute__((always_inline)) inline Packet<T> keep_first(const Packet<T>& x, Index n) {
   if (n >= kWidth<T>) return x;
   alignas(64) T buffer[kWidth<T>];
   store<T>(buffer, x);
