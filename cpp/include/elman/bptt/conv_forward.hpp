@@ -64,9 +64,9 @@ class ConvForward {
       const Index active = rows_.active(k);
       const detail::Images<T> x = images(k, active), h = before(k, active);
       if (w_.tiles) {
-        detail::step_by_tiles(
-            in_, w_, x, h, active,
-            [&](const detail::Place& at, Index block, const T* sums) { unit(k, at, block, sums); });
+        detail::step_by_tiles(in_, w_, x, h, active,
+                              [&](const detail::Place& at, Index block, const T* sums)
+                                  __attribute__((always_inline)) { unit(k, at, block, sums); });
       } else {
         detail::over_rows(in_.flops_of_step(active), active * in_.pixels(),
                           [&](Index first, Index last) { step(k, x, h, first, last); });

@@ -63,7 +63,8 @@ inline void step_by_tiles(const ConvInputs<T>& in, const ConvForwardWeights<T>& 
   const TileSource<T> hs = tile_source(in.state, state, in.recurrent_dropout);
   const Index hp = in.padded();
   // y[gate][block][W] of one pixel, without the bias.
-  const auto finish = [&](const Place& at, Index block, const T* y, Index gate) {
+  const auto finish = [&](const Place& at, Index block, const T* y,
+                          Index gate) __attribute__((always_inline)) {
     alignas(64) T sums[kG * kW];
     for (Index g = 0; g < kG; ++g) {
       simd::store<T>(sums + g * kW, simd::add(simd::load<T>(y + g * gate),
