@@ -112,7 +112,7 @@ class ConvForward {
       // The walk over the weights turns back after each chunk.
       const Blocks blocks{0, hp_ / kW, row / most_rows_ % 2 != 0};
       run_phase<T, Phase>(p, end - row, blocks, [&](Index r, Index block, const T* sums) {
-        unit(k, places[static_cast<std::size_t>(r)], block, sums);
+        unit_apart(k, places[static_cast<std::size_t>(r)], block, sums);
       });
     }
   }
@@ -208,6 +208,12 @@ class ConvForward {
     Cell::forward<0, T>(fn_, u);
     simd::store<T>(cell_state(at.image, k, at.pixel) + block * kW, simd::load<T>(c));
     write(k, at, block, simd::load<T>(h), simd::load<T>(c));
+  }
+
+  // The same for patches: each of the loops over them would have all activations in it.
+  __attribute__((noinline)) void unit_apart(Index k, const detail::Place& at, Index block,
+                                            const T* sums) {
+    unit(k, at, block, sums);
   }
 
   simd::Packet<T> c_prev(Index k, const detail::Place& at, Index block) {

@@ -20,6 +20,8 @@ struct GruResetAfter {
   static constexpr std::array<int, 4> kXGate{2, 0, 1, -1}, kHGate{-1, 0, 1, 2};
   static constexpr std::array<BiasOf, 4> kBias{BiasOf::input, BiasOf::both, BiasOf::both,
                                                BiasOf::recurrent};
+  // The candidate waits for r, and the gradient of r for the candidate's.
+  static constexpr unsigned kWaits = 0b100, kWaitsBackward = 0b100;
 
   template <int P, class T, class Activations>
   static void forward(const Activations& f, const ForwardUnit<T>& u) {
@@ -66,6 +68,7 @@ struct Gru {
   static constexpr std::array<int, 4> kXGate{0, 1, 2, -1}, kHGate{0, 1, 2, -1};
   static constexpr std::array<BiasOf, 4> kBias{BiasOf::both, BiasOf::both, BiasOf::both,
                                                BiasOf::both};
+  static constexpr unsigned kWaits = 0, kWaitsBackward = 0;
 
   template <int P, class T, class Activations>
   static void forward(const Activations& f, const ForwardUnit<T>& u) {

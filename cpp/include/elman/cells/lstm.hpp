@@ -18,6 +18,8 @@ struct Lstm {
   static constexpr std::array<int, 4> kXGate{0, 1, 2, 3}, kHGate{0, 1, 2, 3};
   static constexpr std::array<BiasOf, 4> kBias{BiasOf::both, BiasOf::both, BiasOf::both,
                                                BiasOf::both};
+  // That of c waits for the gates; in reverse its gradient for it, and theirs for both.
+  static constexpr unsigned kWaits = 0b10000, kWaitsBackward = 0b110;
 
   template <int P, class T, class Activations>
   static void forward(const Activations& fn, const ForwardUnit<T>& u) {

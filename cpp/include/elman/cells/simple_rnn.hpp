@@ -16,6 +16,7 @@ struct SimpleRnn {
   using Phase = PhaseOf<1, 1, 0>;
   static constexpr std::array<int, 1> kXGate{0}, kHGate{0};
   static constexpr std::array<BiasOf, 1> kBias{BiasOf::both};
+  static constexpr unsigned kWaits = 0, kWaitsBackward = 0;
 
   template <int P, class T, class Activations>
   static void forward(const Activations& f, const ForwardUnit<T>& u) {
