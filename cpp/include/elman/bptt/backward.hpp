@@ -318,9 +318,17 @@ class BackwardRows {
           const simd::Packet<T> later = simd::load<T>(dh + block * kW);
           simd::store<T>(dh + block * kW, arrived(k, row, block, later));
         }
-        T* dc = Cell::kStates == 2 ? dc_ + row * hp_ : nullptr;
-        cell.template backward<P>(slots(row, k), dc, dh,
-                                  [&](Index j) { return unit(k, row, j / kW); });
+        BackwardRow<T> whole{slots(row, k), nullptr, nullptr, dh};
+        for (Index block = 0; block < hp_ / kW; ++block) {
+          simd::store<T>(cell.h_prev() + block * kW, h_prev(k, row, block));
+          if (Cell::kStates == 1) continue;
+          simd::store<T>(cell.c_prev() + block * kW, c_prev(k, row, block));
+        }
+        if (Cell::kStates == 2) {
+          whole.c = saved_.c + rows_.kept(row, k) * hp_;
+          whole.dc = dc_ + row * hp_;
+        }
+        cell.template backward<P>(whole);
         for (Index j = 0; P == 1 && j < hp_; ++j) rest[j] += dh[j];
       }
     };

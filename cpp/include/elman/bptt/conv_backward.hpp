@@ -269,9 +269,14 @@ class ConvBackward {
     if constexpr (!Activations::kKnown) {
       if (by_rows_) return simd::store<T>(rest, dh);
     }
-    BackwardUnit<T> u = state(k, at, block);
+    BackwardUnit<T> u;
     u.dc = own(dc_, at, block);
     u.dh = arrived(k, at, block, u.dc, dh);
+    u.c = cell_state(k, at) + block * kW;
+    u.c_prev = c_prev(k, at, block);
+    u.saved = slots(k, at) + block * kW;
+    u.slot_stride = hp_;
+    u.lanes = in_.filters - block * kW;
     simd::store<T>(rest, backward_unit<Cell, 0, T>(fn_, u));
   }
 
@@ -280,17 +285,6 @@ class ConvBackward {
                           simd::Packet<T> dh) const {
     return plain_ ? simd::add(dh, output_gradient(k, at, block))
                   : all_gradients(k, at, block, dc, dh);
-  }
-
-  __attribute__((always_inline)) BackwardUnit<T> state(Index k, const detail::Place& at,
-                                                       Index block) const {
-    BackwardUnit<T> u;
-    u.c = cell_state(k, at) + block * kW;
-    u.c_prev = c_prev(k, at, block);
-    u.saved = slots(k, at) + block * kW;
-    u.slot_stride = hp_;
-    u.lanes = in_.filters - block * kW;
-    return u;
   }
 
   // The step itself, where an activation needs all filters of a pixel.
@@ -306,9 +300,9 @@ class ConvBackward {
         for (Index j = 0; j < hp_; j += kW) {
           const simd::Packet<T> later = simd::load<T>(dh + j);
           simd::store<T>(dh + j, arrived(k, at, j / kW, dc + j, later));
+          simd::store<T>(cell.c_prev() + j, c_prev(k, at, j / kW));
         }
-        cell.template backward<0>(slots(k, at), dc, dh,
-                                  [&](Index j) { return state(k, at, j / kW); });
+        cell.template backward<0>({slots(k, at), cell_state(k, at), dc, dh});
       }
     };
     for_whole_rows(detail::whole_row_parts(in_, rows), rows, std::ref(run));

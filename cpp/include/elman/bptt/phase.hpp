@@ -163,8 +163,8 @@ __attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Index firs
 
 /// One tile of sums, init included.
 template <class T, class Gates>
-__attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int height, Index block, int width,
-                      const T* init, T* sums) {
+__attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int height,
+                                         Index block, int width, const T* init, T* sums) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
   kernels::Tile<T> tile;
@@ -191,8 +191,8 @@ __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int
 /// The sums of some rows and blocks whose gates have operands of their own. x before h as in
 /// tile_sums: the order of a sum is part of its bits.
 template <class T, class Gates>
-__attribute__((noinline)) void gate_sums(const StepProduct<T>& p, Index row, Index rows, Index block, int width,
-                      T* sums) {
+__attribute__((noinline)) void gate_sums(const StepProduct<T>& p, Index row, Index rows,
+                                         Index block, int width, T* sums) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
   T* to = sums;

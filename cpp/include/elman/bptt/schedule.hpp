@@ -147,8 +147,12 @@ class LoopRows {
   [[nodiscard]] __attribute__((always_inline)) Index sample(Index row) const {
     return schedule_ ? schedule_->sample(first_ + row) : first_ + row;
   }
-  [[nodiscard]] __attribute__((always_inline)) Index step(Index row, Index k) const { return schedule_ ? at(row, k).step : k; }
-  [[nodiscard]] __attribute__((always_inline)) Index time(Index row, Index k) const { return in_.time(step(row, k)); }
+  [[nodiscard]] __attribute__((always_inline)) Index step(Index row, Index k) const {
+    return schedule_ ? at(row, k).step : k;
+  }
+  [[nodiscard]] __attribute__((always_inline)) Index time(Index row, Index k) const {
+    return in_.time(step(row, k));
+  }
   /// The step that the state comes from, or Schedule::kInitial or kZeros.
   [[nodiscard]] __attribute__((always_inline)) Index before(Index row, Index k) const {
     return schedule_ ? at(row, k).before : k - 1;

@@ -25,6 +25,10 @@ namespace elman {
 //   forward<p>       one row, one packet of units: sums z -> saved slots, states
 //   backward<p>      the reverse; returns what flows to h_prev besides the product
 //
+//   kWaits, kWaitsBackward
+//                    bit a: the a-th activation that forward or backward calls, in any phase, or
+//                    one after it needs the result of one before it
+//
 // forward and backward reach their activations through the policy that they are given, and do it in
 // the same order for every packet: then they also run with activations of all units of a row, see
 // bptt/whole_rows.hpp.

@@ -20,9 +20,12 @@ struct GruResetAfter {
   static constexpr std::array<int, 4> kXGate{2, 0, 1, -1}, kHGate{-1, 0, 1, 2};
   static constexpr std::array<BiasOf, 4> kBias{BiasOf::input, BiasOf::both, BiasOf::both,
                                                BiasOf::recurrent};
+  // The candidate waits for r, and the gradient of r for the candidate's.
+  static constexpr unsigned kWaits = 0b100, kWaitsBackward = 0b100;
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static void forward(const Activations& f, const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) static void forward(const Activations& f,
+                                                     const ForwardUnit<T>& u) {
     const auto zz = u.sum(1), zr = u.sum(2), inner = u.sum(3);
     const auto z = f.template gate<T>(zz);
     const auto r = f.template gate<T>(zr);
@@ -37,7 +40,8 @@ struct GruResetAfter {
   }
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& f, const BackwardUnit<T>& u) {
+  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& f,
+                                                                 const BackwardUnit<T>& u) {
     const auto sg = u.kept(0), sz = u.kept(1), sr = u.kept(2), inner = u.kept(3);
     const auto g = kernels::from_saved<T>(f.activation, sg);
     const auto z = kernels::from_saved<T>(f.recurrent, sz);
@@ -66,9 +70,11 @@ struct Gru {
   static constexpr std::array<int, 4> kXGate{0, 1, 2, -1}, kHGate{0, 1, 2, -1};
   static constexpr std::array<BiasOf, 4> kBias{BiasOf::both, BiasOf::both, BiasOf::both,
                                                BiasOf::both};
+  static constexpr unsigned kWaits = 0, kWaitsBackward = 0;
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static void forward(const Activations& f, const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) static void forward(const Activations& f,
+                                                     const ForwardUnit<T>& u) {
     if constexpr (P == 0) {
       const auto zz = u.sum(0), zr = u.sum(1);
       const auto r = f.template gate<T>(zr);
@@ -85,7 +91,8 @@ struct Gru {
   }
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& f, const BackwardUnit<T>& u) {
+  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& f,
+                                                                 const BackwardUnit<T>& u) {
     if constexpr (P == 0) {
       const auto sz = u.kept(0), sg = u.kept(2);
       const auto z = kernels::from_saved<T>(f.recurrent, sz);

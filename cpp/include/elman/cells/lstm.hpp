@@ -18,9 +18,12 @@ struct Lstm {
   static constexpr std::array<int, 4> kXGate{0, 1, 2, 3}, kHGate{0, 1, 2, 3};
   static constexpr std::array<BiasOf, 4> kBias{BiasOf::both, BiasOf::both, BiasOf::both,
                                                BiasOf::both};
+  // That of c waits for the gates; in reverse its gradient for it, and theirs for both.
+  static constexpr unsigned kWaits = 0b10000, kWaitsBackward = 0b110;
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static void forward(const Activations& fn, const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) static void forward(const Activations& fn,
+                                                     const ForwardUnit<T>& u) {
     const auto zi = u.sum(0), zf = u.sum(1), zg = u.sum(2), zo = u.sum(3);
     const auto i = fn.template gate<T>(zi);
     const auto f = fn.template gate<T>(zf);
@@ -36,7 +39,8 @@ struct Lstm {
   }
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& fn, const BackwardUnit<T>& u) {
+  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& fn,
+                                                                 const BackwardUnit<T>& u) {
     const auto si = u.kept(0), sf = u.kept(1), sg = u.kept(2), so = u.kept(3);
     const auto i = kernels::from_saved<T>(fn.recurrent, si);
     const auto f = kernels::from_saved<T>(fn.recurrent, sf);

@@ -16,9 +16,11 @@ struct SimpleRnn {
   using Phase = PhaseOf<1, 1, 0>;
   static constexpr std::array<int, 1> kXGate{0}, kHGate{0};
   static constexpr std::array<BiasOf, 1> kBias{BiasOf::both};
+  static constexpr unsigned kWaits = 0, kWaitsBackward = 0;
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static void forward(const Activations& f, const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) static void forward(const Activations& f,
+                                                     const ForwardUnit<T>& u) {
     const auto z = u.sum(0);
     const auto h = f.template act<T>(z);
     u.save(0, kernels::to_save<T>(f.activation, z, h));
@@ -26,7 +28,8 @@ struct SimpleRnn {
   }
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& f, const BackwardUnit<T>& u) {
+  __attribute__((always_inline)) static simd::Packet<T> backward(const Activations& f,
+                                                                 const BackwardUnit<T>& u) {
     u.set(0, f.template act_gradient<T>(u.dh, u.kept(0)));
     return simd::zero<T>();
   }
