@@ -95,3 +95,26 @@ def test_round_trip_of_weights(name, dtype, suffix, tmp_path):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(one.predict(x, verbose=0), other.predict(x, verbose=0), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+WHOLE = [name for name in WEIGHTS if name.count(".") == 1]
+
+
+@pytest.mark.parametrize("file", WHOLE)
+def test_whole_models(file, files):
+    model = elman.models.load_model(files / file)
+    check_outputs(model, file)
+    assert (model.optimizer is not None) == file.split("/")[1].startswith("functional")
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("name", models.INPUTS)
+def test_round_trip_of_models(name, suffix, tmp_path):
+    model, x = models.model_of(name, elman), models.inputs_of(name)
+    model.save(tmp_path / f"m{suffix}")
+    other = elman.models.load_model(tmp_path / f"m{suffix}")
+    assert other.to_json() == model.to_json()
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(model.predict(x, verbose=0), other.predict(x, verbose=0), strict=True):
+        np.testing.assert_array_equal(a, b)

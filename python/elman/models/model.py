@@ -276,6 +276,23 @@ class Model(Training, Inspectable):
 
     # -- files ----------------------------------------------------------------------------------
 
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the whole model, atomically: architecture, weights and arguments of `compile`.
+
+        `elman.models.load_model` reads it, and so does Keras as far as it has the layers and
+        options. The state of the optimizer is not part of the file.
+
+        Args:
+            filepath: the suffix chooses the format: '.keras' for Keras 3, '.h5' for Keras 2. Both
+                need h5py.
+            overwrite: False raises FileExistsError when the file exists.
+
+        Errors: ValueError for a model that is not built, or a layer with a function without a
+        name; TypeError for a configuration that is no plain data.
+        """
+        self._check_built("save")
+        saving.save_model(self, filepath, overwrite)
+
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write all weights to a file, atomically.
 

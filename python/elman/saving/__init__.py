@@ -11,3 +11,5 @@ from elman.saving.weights import checked_path as checked_path
 from elman.saving.weights import load_weights as load_weights
 from elman.saving.weights import named_weights as named_weights
 from elman.saving.weights import save_weights as save_weights
+from elman.saving.whole import load_model as load_model
+from elman.saving.whole import save_model as save_model

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import io
 import json
-import math
 import os
 import zipfile
 import zlib
-from typing import Any, BinaryIO
+from typing import Any
 
 from elman.saving.atomic import atomic_write
 from elman.saving.stored import mismatch
@@ -17,8 +15,8 @@ from elman.saving.stored import mismatch
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # Configurations are text of a few kB per layer.
 _MAX_TEXT = 1 << 26
-# Optimizers keep up to three arrays per weight in the same file, of at most 8 bytes per number.
-_MAX_ARRAYS, _SLACK = 8, 1 << 24
+# Keras compresses nothing; numbers that something else compressed became a little smaller.
+_MAX_RATIO, _SLACK = 100, 1 << 24
 # What zipfile raises for a damaged, encrypted or unsupported archive.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError)
 
@@ -56,31 +54,37 @@ class Archive:
 
     def json(self, name: str) -> Any:
         """The content of an entry that is JSON."""
+        if self.size(name) > _MAX_TEXT:
+            raise mismatch(self.path, f"{name}: expected at most {_MAX_TEXT} bytes of text")
         try:
-            return json.loads(self._read(name, _MAX_TEXT))
+            return json.loads(self.read(name))
         except (ValueError, RecursionError) as error:
             if str(error).startswith("["):
                 raise
             raise self.bad(f"{name}: {error}") from None
 
-    def weights(self, model: Any) -> BinaryIO:
-        """The HDF5 file with the weights of a model."""
-        numbers = sum(math.prod(weight.shape) for weight in model.weights)
-        return io.BytesIO(self._read(WEIGHTS, 8 * _MAX_ARRAYS * numbers + _SLACK))
+    def size(self, name: str) -> int:
+        """The size of an entry. Errors: ValueError when it is missing, or out of all proportion."""
+        info = self._info(name)
+        if info.file_size > _MAX_RATIO * info.compress_size + _SLACK:
+            got = f"{info.file_size} bytes out of {info.compress_size}"
+            raise mismatch(self.path, f"{name}: expected the weights of a model, got {got}")
+        return info.file_size
 
-    def _read(self, name: str, limit: int) -> bytes:
+    def read(self, name: str) -> bytes:
+        """The content of an entry."""
+        self.size(name)
         try:
-            info = self._zip.getinfo(name)
-        except KeyError:
-            raise mismatch(self.path, f"expected an entry {name!r} in the archive") from None
-        if info.file_size > limit:
-            text = f"{name}: expected at most {limit} bytes, got {info.file_size}"
-            raise mismatch(self.path, text)
-        try:
-            with self._zip.open(info) as file:
+            with self._zip.open(self._info(name)) as file:
                 return file.read()
         except _DAMAGED as error:
             raise self.bad(error) from None
+
+    def _info(self, name: str) -> zipfile.ZipInfo:
+        try:
+            return self._zip.getinfo(name)
+        except KeyError:
+            raise mismatch(self.path, f"expected an entry {name!r} in the archive") from None
 
 
 def write(path: str | os.PathLike[str], entries: dict[str, bytes]) -> None:

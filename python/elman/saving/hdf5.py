@@ -58,6 +58,11 @@ def write_names(group: Any, attribute: str, names: Sequence[str]) -> None:
         group.attrs[f"{attribute}{number}"] = part
 
 
+def write_text(group: Any, attribute: str, text: str) -> None:
+    """A text as an attribute, of any length; as bytes, which all versions of Keras expect."""
+    group.attrs[attribute] = text.encode()
+
+
 class Tree:
     """The groups, attributes and datasets of a file.
 
@@ -69,7 +74,7 @@ class Tree:
     def __init__(self, path: str, file: BinaryIO) -> None:
         self.path = path
         self._taken: set[str] = set()
-        self._size = file.seek(0, io.SEEK_END)
+        self.size = file.seek(0, io.SEEK_END)
         file.seek(0)
         self._h5py = h5py()
         with self.guarded():
@@ -175,8 +180,8 @@ class Tree:
         kind = entry.get_type()
         if kind.get_class() != self._h5py.h5t.STRING:
             raise self._no_text(group, attribute, "text", str(entry.dtype))
-        own = self._size if kind.is_variable_str() else kind.get_size()
-        if count * own > max(self._size, _MAX_TEXT):
+        own = self.size if kind.is_variable_str() else kind.get_size()
+        if count * own > max(self.size, _MAX_TEXT):
             raise self._no_text(group, attribute, "text", f"{count} of up to {own} bytes")
         value = np.asarray(group.attrs[attribute]).reshape(-1).tolist()
         return [item.decode() if isinstance(item, bytes) else str(item) for item in value]
@@ -214,7 +219,7 @@ class Tree:
         if made.get_nfilters():
             hint = "write it anew with h5repack -f NONE"
             raise self.bad(f"{dataset.name}: expected plain data, got compressed data; {hint}")
-        if dataset.chunks and math.prod(dataset.chunks) * dataset.dtype.itemsize > self._size:
+        if dataset.chunks and math.prod(dataset.chunks) * dataset.dtype.itemsize > self.size:
             raise self.bad(f"{dataset.name}: expected a chunk of the file, got {dataset.chunks}")
 
     def _read(self, dataset: Any, bfloat16: bool) -> np.ndarray:

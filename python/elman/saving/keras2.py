@@ -20,7 +20,8 @@ from elman.saving.stored import Pairs, Stored, check_names, mismatch
 # What the files say they were written by: their layout and conventions are those of this version.
 KERAS_VERSION, BACKEND = "2.15.0", "tensorflow"
 _TOP = "top_level_model_weights"
-_TAKEN_APART = "model_weights"
+# The group of the weights in the file of a whole model.
+WHOLE = "model_weights"
 
 
 def weights_of(layer: Any) -> list[Any]:
@@ -40,10 +41,16 @@ def _top_level(model: Any) -> list[Any]:
 def write(group: Any, model: Any) -> None:
     """Write the weights of a model into a group."""
     hdf5.write_names(group, "layer_names", [layer.name for layer in model.layers])
-    group.attrs["backend"], group.attrs["keras_version"] = BACKEND, KERAS_VERSION
+    write_origin(group)
     for layer in model.layers:
         _write_weights(group.require_group(layer.name), weights_of(layer))
     _write_weights(group.require_group(_TOP), _top_level(model))
+
+
+def write_origin(group: Any) -> None:
+    """Say by which version of Keras, on what, the file is meant to be written."""
+    hdf5.write_text(group, "keras_version", KERAS_VERSION)
+    hdf5.write_text(group, "backend", BACKEND)
 
 
 def _write_weights(group: Any, weights: list[Any]) -> None:
@@ -65,7 +72,7 @@ def _write_weights(group: Any, weights: list[Any]) -> None:
 
 def root_of(tree: Tree) -> Any:
     """The group with the weights; None for a file of another layout."""
-    for group in (tree.root, tree.group(_TAKEN_APART)):
+    for group in (tree.root, tree.group(WHOLE)):
         if group is not None and tree.texts(group, "layer_names") is not None:
             return group
     return None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Callable, Container, Iterable
 from typing import Any, BinaryIO
@@ -161,7 +162,7 @@ def load_hdf5(model: Any, path: str, file: BinaryIO, by_name: bool = False) -> N
 
 def _load_archive(model: Any, path: str) -> None:
     with archive.Archive(path) as whole:
-        load_hdf5(model, path, whole.weights(model))
+        load_hdf5(model, path, io.BytesIO(whole.read(archive.WEIGHTS)))
 
 
 # -- formats --------------------------------------------------------------------------------------
