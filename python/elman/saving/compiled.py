@@ -61,10 +61,10 @@ def _known(value: Any) -> Any:
     if "class_name" not in value:
         return {key: _known(item) for key, item in value.items()}
     config = value.get("config")
-    if isinstance(config, dict) and isinstance(config.get("fn"), str):
-        config = {key: item for key, item in config.items() if key != "fn"}
     if isinstance(config, dict):
-        config = {key: item for key, item in config.items() if key != "dtype"}
+        config = {key: item for key, item in config.items() if key not in ("fn", "dtype")}
+        if config.get("reduction") == "auto":  # of Keras 2
+            del config["reduction"]
     return {**value, "config": config}
 
 

@@ -93,17 +93,16 @@ def _walk_list(
 
 def _parts(holder: Any, naming: Naming) -> Iterator[tuple[str, Any]]:
     """The attributes that hold parts: the layers of a model, then the others by name."""
-    listed = hasattr(holder, "fit") and (holder._is_chain or holder._graph is not None)
-    if listed:
-        yield naming.layers, tuple(holder.layers)
-    skipped = _NOT_PARTS | {"_layers"} if listed else _NOT_PARTS
-    names = [name for name in holder.__dict__ if name not in skipped]
+    graph = getattr(holder, "_graph", None)
+    if graph is not None:
+        yield naming.layers, graph.layers
+    elif getattr(holder, "_is_chain", False):
+        yield naming.layers, holder._layers
+    names = [name for name in holder.__dict__ if name not in _NOT_PARTS]
     names.sort(key=lambda name: (name.startswith("_"), name), reverse=naming.backwards)
     for name in names:
         value = holder.__dict__[name]
-        if isinstance(value, WeightHolder) or (
-            isinstance(value, (list, tuple, dict)) and not (listed and name == "_layers")
-        ):
+        if isinstance(value, (WeightHolder, list, tuple, dict)):
             yield name, value
 
 

@@ -39,6 +39,8 @@ _LEFT_OUT_BY_CLASS: dict[int, dict[str, dict[str, Any]]] = {
     3: {name: {"trainable": True} for name in ("SpatialDropout1D", "SpatialDropout2D")},
 }
 _ALWAYS_OUT = {"reverse_state_order": False, "weights": None, "backward_layer": None}
+# Options of the optimizers that Keras 2 had late.
+_OPTIMIZER_OUT = dict.fromkeys(("weight_decay", "clipnorm", "clipvalue", "global_clipnorm"))
 # One pair or number instead of a list of one.
 _SINGLE = {"Cropping1D": "cropping", "ZeroPadding1D": "padding", "UpSampling1D": "size"}
 _RENAMED_2 = {"LeakyReLU": {"negative_slope": "alpha"}}
@@ -96,7 +98,7 @@ def read(config: Any, version: int, custom_objects: Mapping[str, Any] | None = N
         name = found["class_name"] = name.split(">")[-1]
     inner = found.get("config")
     if keras_graph.is_graph(inner):
-        inner = keras_graph.calls_counted(inner, -1)
+        inner = keras_graph.counted_from_zero(inner)
         found["config"] = keras_graph.without_masks(inner) if version == 3 else inner
     elif isinstance(inner, dict):
         found["config"] = _options_read(name, inner)
@@ -161,7 +163,8 @@ def _place(name: str) -> dict[str, Any]:
 def _options(name: str, config: dict[str, Any], version: int) -> dict[str, Any]:
     """The options of a layer, or of another object."""
     config = {key: _activation(key, value, version) for key, value in config.items()}
-    out = _ALWAYS_OUT | _LEFT_OUT[version] | _LEFT_OUT_BY_CLASS[version].get(name, {})
+    own = _OPTIMIZER_OUT if version == 2 and hasattr(optimizers, name) else {}
+    out = own | _ALWAYS_OUT | _LEFT_OUT[version] | _LEFT_OUT_BY_CLASS[version].get(name, {})
     if name == "SimpleRNN":  # its one gate has the same mask either way
         config.pop("implementation", None) if version == 3 else None
     if name == "InputLayer":
@@ -173,7 +176,7 @@ def _options(name: str, config: dict[str, Any], version: int) -> dict[str, Any]:
     if version == 3 and config.get("input_length", 0) is None:
         del config["input_length"]
     single = _SINGLE.get(name)
-    if single and isinstance(config.get(single), list) and len(config[single]) == 1:
+    if single and isinstance(config.get(single), (list, tuple)) and len(config[single]) == 1:
         config[single] = config[single][0]
     renamed = _RENAMED_2.get(name, {}) if version == 2 else {}
     found = {
@@ -202,7 +205,7 @@ def _model(name: str, config: dict[str, Any], version: int) -> dict[str, Any]:
         return _sequential(config, version)
     found = {key: written(value, version) for key, value in config.items()}
     if keras_graph.is_graph(found):
-        found = keras_graph.calls_counted(found, 1)
+        found = keras_graph.counted_as_in_keras(found, version)
     for what in ("input_layers", "output_layers"):
         places = found.get(what)
         if version == 3 and isinstance(places, list) and len(places) == 1:

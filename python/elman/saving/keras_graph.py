@@ -8,7 +8,7 @@ trains; here both are found anew at each call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from elman._errors import fail_text
@@ -25,31 +25,43 @@ def is_graph(config: Any) -> bool:
     return isinstance(config, Mapping) and {"layers", "input_layers"} <= set(config)
 
 
-def calls_counted(config: Config, offset: int) -> Config:
-    """With the numbers of the calls of models within the model moved by `offset`."""
-    nested = {
-        _name(entry)
-        for entry in _entries(config)
+def counted_from_zero(config: Config) -> Config:
+    """The calls of all layers counted from zero, as in elman."""
+    calls = {name: len(_calls(entry)) for name, entry in _nested(config).items()}
+    used = [place for place in _every_place(config) if place[0] in calls]
+    last = {
+        name: max((place[1] for place in used if place[0] == name), default=0) for name in calls
+    }
+    return _moved(config, {name: -1 for name in calls if last[name] == calls[name] > 0})
+
+
+def counted_as_in_keras(config: Config, version: int) -> Config:
+    """The calls of models within the model counted from one; not those of a chain in Keras 3."""
+    nested = _nested(config).items()
+    return _moved(
+        config, {n: 1 for n, e in nested if version == 2 or e["class_name"] != "Sequential"}
+    )
+
+
+def _nested(config: Config) -> dict[Any, Any]:
+    """The entries of the models within the model."""
+    inner = {_name(entry): entry for entry in _entries(config)}
+    return {
+        name: entry
+        for name, entry in inner.items()
         if isinstance(entry.get("config"), Mapping) and "layers" in entry["config"]
     }
-    if not nested:
+
+
+def _moved(config: Config, offsets: Mapping[Any, int]) -> Config:
+    """With the numbers of the calls of some layers moved."""
+    if not offsets:
         return config
-
-    def moved(place: list[Any]) -> list[Any]:
-        name, call, *rest = place
-        if isinstance(name, str) and name in nested and isinstance(call, int):
-            return [name, max(call + offset, 0), *rest]
-        return place
-
-    return _mapped(config, moved)
-
-
-def _mapped(config: Config, change: Callable[[list[Any]], list[Any]]) -> Config:
-    """With every place [layer, call, output] of a tensor changed."""
 
     def visit(value: Any) -> Any:
         if _is_place(value):
-            return [visit(item) for item in change(value)]
+            name, call, *rest = value
+            return [name, call + offsets.get(name, 0), *(visit(item) for item in rest)]
         if isinstance(value, list):
             return [visit(item) for item in value]
         if not isinstance(value, Mapping):
