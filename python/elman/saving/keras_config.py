@@ -97,12 +97,22 @@ def read(config: Any, version: int, custom_objects: Mapping[str, Any] | None = N
     if ">" in name and _serialization.find(name, {}, custom_objects) is None:  # package>name
         name = found["class_name"] = name.split(">")[-1]
     inner = found.get("config")
-    if keras_graph.is_graph(inner):
+    if isinstance(inner, dict) and keras_graph.is_graph(inner):
         inner = keras_graph.counted_from_zero(inner)
         found["config"] = keras_graph.without_masks(inner) if version == 3 else inner
     elif isinstance(inner, dict):
         found["config"] = _options_read(name, inner)
     return found
+
+
+def read_json(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What `from_config` takes, from the text of `to_json` of elman or of any Keras."""
+    if not isinstance(config, dict) or "elman_version" in config:
+        return config
+    version = config.get("keras_version")
+    new = version is None and "module" in config  # Keras 3 writes no version there
+    kind = 3 if new else version_of(version if isinstance(version, str) else None)
+    return read(config, kind, custom_objects)
 
 
 def _options_read(name: str, config: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from elman.saving.atomic import atomic_write
 from elman.saving.stored import mismatch
 from elman.saving.weights import checked_path, load_hdf5
 
-SUFFIXES = (".keras", ".h5", ".hdf5")
+WHOLE_SUFFIXES = (".keras", ".h5", ".hdf5")
 # What a .keras file says it was written by: the layout and the meaning of names are those of it.
 _KERAS_3 = "3.0.0"
 _WHERE = "models.load_model"
@@ -32,7 +32,7 @@ _GROWTH, _SLACK = 4, 1 << 20
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write a whole model; see `Model.save`."""
     where = f"{type(model).__name__}.save"
-    path = checked_path(filepath, where, SUFFIXES)
+    path = checked_path(filepath, where, WHOLE_SUFFIXES)
     if path.lower().endswith(".weights.h5"):
         raise ValueError(
             f"[{where}] filepath: {path!r} is a name for save_weights; leave out "
@@ -128,7 +128,7 @@ def load_model(
         >>> elman.models.load_model(path).output_shape
         (None, 4)
     """
-    path = checked_path(filepath, _WHERE, SUFFIXES)
+    path = checked_path(filepath, _WHERE, WHOLE_SUFFIXES)
     with open(path, "rb") as file:
         start = file.read(len(hdf5.SIGNATURE))
     with _named_errors():
