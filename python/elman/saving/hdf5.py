@@ -121,6 +121,10 @@ class Tree:
         found = self.find(place, start)
         return found if isinstance(found, self._h5py.Group) else None
 
+    def has_dataset(self, place: str) -> bool:
+        """Whether there is a dataset at a place."""
+        return isinstance(self.find(place), self._h5py.Dataset)
+
     def _child(self, group: Any, name: str) -> Any:
         link = group.get(name, getlink=True)
         if not isinstance(link, self._h5py.HardLink):
@@ -174,7 +178,7 @@ class Tree:
 
     def _texts(self, group: Any, attribute: str) -> list[str]:
         entry = group.attrs.get_id(attribute)
-        count = math.prod(entry.shape)
+        count = 0 if entry.shape is None else math.prod(entry.shape)
         if count == 0:  # h5py stores an empty list as numbers
             return []
         kind = entry.get_type()

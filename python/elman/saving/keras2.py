@@ -108,7 +108,10 @@ def pairs(model: Any, tree: Tree, root: Any, by_name: bool = False) -> Pairs:
 
 def _layers(tree: Tree, root: Any) -> dict[str, list[Stored]]:
     """The arrays of each layer with weights."""
-    every = {name: _weights(tree, root, name) for name in tree.texts(root, "layer_names") or ()}
+    names = tree.texts(root, "layer_names") or []
+    every = {name: _weights(tree, root, name) for name in names}
+    if len(every) < len(names):
+        raise tree.bad(f"layer_names: expected different names, got {names[:20]}")
     return {name: arrays for name, arrays in every.items() if arrays}
 
 

@@ -155,7 +155,7 @@ def pairs(model: Any, tree: Tree) -> Pairs:
     first = None
     for naming in _NAMINGS:
         named = places(model, naming)
-        missing = [place for place in named if tree.find(place) is None]
+        missing = [place for place in named if not tree.has_dataset(place)]
         first = first or missing
         if not missing:
             break

@@ -117,8 +117,8 @@ def load_model(
         compile: whether to compile the model as the file says. What is not known gives a warning,
             and a model that is not compiled.
 
-    Errors: ValueError for a file that is damaged, has no architecture, or whose weights do not fit
-    it; TypeError for arguments that a layer does not have; ImportError without h5py.
+    Errors: ValueError for a file that is damaged, has no architecture, names unknown layers or
+    arguments, or whose weights do not fit; ImportError without h5py.
 
     Example:
         >>> import elman, os, tempfile
@@ -201,6 +201,9 @@ def _made(path: str, config: Any, version: int, custom_objects: Any, size: int) 
                 model.build(_tuples(built["input_shape"]))
     except RecursionError:
         raise mismatch(path, "expected models nested a few levels deep") from None
+    except (TypeError, AttributeError, LookupError, ArithmeticError, MemoryError) as error:
+        text = str(error) or type(error).__name__
+        raise mismatch(path, f"the configuration makes no model: {text}") from error
     if not model.built:
         raise mismatch(
             path,
