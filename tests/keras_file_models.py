@@ -19,10 +19,13 @@ INPUTS = {
     "hard_sigmoid": [(5, 4)],
     "cudnn": [(5, 4)],
     "nested": [(5, 4)],
+    "masking": [(5, 4)],
+    "arithmetic": [(5, 4)],
 }
 VOCABULARY = 11
-# Models that only tf-keras has the layers for.
+# Models that only tf-keras has the layers for, and one that it writes as parts of TensorFlow.
 KERAS_2_ONLY = frozenset({"cudnn"})
+KERAS_3_ONLY = frozenset({"arithmetic"})
 
 
 def recurrent(k):
@@ -132,6 +135,20 @@ def nested(k):
     return k.Model(x, tail(y))
 
 
+def masking(k):
+    """The mask reaches all layers; Keras 3 writes it as operations."""
+    x = k.Input((5, 4))
+    y = k.layers.LSTM(3, return_sequences=True, dropout=0.25)(k.layers.Masking(0.25)(x))
+    last, state = k.layers.GRU(2, return_state=True)(y)
+    return k.Model(x, [k.layers.Bidirectional(k.layers.SimpleRNN(5))(y), last, state])
+
+
+def arithmetic(k):
+    x = k.Input((5, 4))
+    y, z = k.layers.LSTM(3)(x), k.layers.GRU(3)(x)
+    return k.Model(x, (2.0 - y * 3.0) / (z**2.0 + 1.5) + y - z)
+
+
 def model_of(name, package, **options):
     return globals()[name](package, **options)
 
@@ -144,4 +161,7 @@ def inputs_of(name):
         words = rng.integers(1, VOCABULARY, size=(BATCH, 5))
         words[:, 3:] = [[4, 0], [0, 0], [5, 6]]
         arrays[0] = words.astype("int32")
+    if name == "masking":
+        arrays[0][:, 3:] = 0.25
+        arrays[0][1, 1] = 0.25
     return arrays if len(arrays) > 1 else arrays[0]

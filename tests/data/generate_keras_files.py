@@ -81,12 +81,13 @@ def main():
         folder = Path(temporary)
         for writer, package in WRITERS.items():
             for seed, name in enumerate(models.INPUTS):
-                if package is tf_keras or name not in models.KERAS_2_ONLY:
+                others = models.KERAS_3_ONLY if package is tf_keras else models.KERAS_2_ONLY
+                if name not in others:
                     write(folder, writer, package, name, seed)
-        with zipfile.ZipFile(DATA / "keras_files.zip", "w", zipfile.ZIP_LZMA) as archive:
+        with zipfile.ZipFile(DATA / "keras_files.zip", "w") as archive:
             for path in sorted(folder.rglob("*.*")):
                 info = zipfile.ZipInfo(str(path.relative_to(folder)))
-                archive.writestr(info, path.read_bytes(), zipfile.ZIP_LZMA)
+                archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from elman import regularizers as regularizers_
 from elman._signatures import parameters_of
 from elman.layers._options import older_name
 from elman.optimizers import schedules
-from elman.saving import keras_graph
+from elman.saving import keras_graph, keras_ops
 
 # Where Keras 3 looks for the class of an object.
 _MODULES = (
@@ -99,7 +99,7 @@ def read(config: Any, version: int, custom_objects: Mapping[str, Any] | None = N
     inner = found.get("config")
     if isinstance(inner, dict) and keras_graph.is_graph(inner):
         inner = keras_graph.counted_from_zero(inner)
-        found["config"] = keras_graph.without_masks(inner) if version == 3 else inner
+        found["config"] = keras_graph.without_operations(inner) if version == 3 else inner
     elif isinstance(inner, dict):
         found["config"] = _options_read(name, inner)
     return found
@@ -216,6 +216,8 @@ def _model(name: str, config: dict[str, Any], version: int) -> dict[str, Any]:
     found = {key: written(value, version) for key, value in config.items()}
     if keras_graph.is_graph(found):
         found = keras_graph.counted_as_in_keras(found, version)
+    if version == 3 and isinstance(found.get("layers"), list):
+        found["layers"] = [keras_ops.written(entry) for entry in found["layers"]]
     for what in ("input_layers", "output_layers"):
         places = found.get(what)
         if version == 3 and isinstance(places, list) and len(places) == 1:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from elman._errors import fail_text
+from elman.saving import keras_ops
 
 _TENSOR = "__keras_tensor__"
 _OPS = "keras.src.ops"
@@ -100,14 +101,14 @@ def _calls(entry: Mapping[str, Any]) -> list[Any]:
 # -- masks of Keras 3 -----------------------------------------------------------------------------
 
 
-def without_masks(config: Config) -> Config:
-    """Without the operations that only make the masks which travel by themselves.
+def without_operations(config: Config) -> Config:
+    """Arithmetic as layers, and without the operations that only make the masks between layers.
 
     Errors: ValueError for an operation that does anything else.
     """
-    entries = _entries(config)
+    entries = [keras_ops.read(entry) for entry in _entries(config)]
     ops = {_name(entry): entry for entry in entries if _is_operation(entry)}
-    if any(_places(config.get(end), ops) for end in ("output_layers",)):
+    if _places(config.get("output_layers"), ops):
         raise _no_operation(next(iter(ops.values())))
     dropped = dict(ops)
     for entry in entries:
@@ -136,6 +137,8 @@ def without_masks(config: Config) -> Config:
 
 
 def _is_operation(entry: Mapping[str, Any]) -> bool:
+    if entry.get("class_name") == "Arithmetic":
+        return False
     return str(entry.get("module")).startswith(_OPS) or entry.get("class_name") in _OF_MASKS
 
 

@@ -53,8 +53,6 @@ def _entries(model: Any, where: str) -> dict[str, bytes]:
     from elman import __version__
 
     config = _configuration(model, 3)
-    if model._graph is None and not model._is_chain:
-        config["build_config"] = {"input_shape": _listed(model._input_shape)}
     found = compiled.configuration(model, 3)
     if found is not None:
         config["compile_config"] = found
@@ -79,7 +77,10 @@ def _fill(root: Any, model: Any, where: str) -> None:
 
 def _configuration(model: Any, version: int) -> dict[str, Any]:
     with one_configuration():
-        return keras_config.written(serialize_object(model), version)
+        config = keras_config.written(serialize_object(model), version)
+    if model._graph is None and not model._is_chain:  # its configuration has no shape of the input
+        config["build_config"] = {"input_shape": _listed(model._input_shape)}
+    return config
 
 
 def _listed(shape: Any) -> Any:
