@@ -283,3 +283,95 @@ def test_kinds_of_layers_in_the_layout_of_keras_3(tmp_path):
             np.testing.assert_allclose(
                 target.predict(X, verbose=0), source.predict(X, verbose=0), 1e-5, 1e-6
             )
+
+
+# -- whole models ---------------------------------------------------------------------------------
+
+_KERAS_2_0 = """
+{"class_name": "Sequential", "config": [
+ {"class_name": "Embedding", "config": {"name": "embedding_1", "trainable": true,
+  "batch_input_shape": [null, 5], "dtype": "int32", "input_dim": 7, "output_dim": 3,
+  "embeddings_initializer": {"class_name": "RandomUniform",
+   "config": {"minval": -0.05, "maxval": 0.05, "seed": null}},
+  "embeddings_regularizer": null, "activity_regularizer": null, "embeddings_constraint": null,
+  "mask_zero": true, "input_length": 5}},
+ {"class_name": "LSTM", "config": {"name": "lstm_1", "trainable": true, "return_sequences": false,
+  "return_state": false, "go_backwards": false, "stateful": false, "unroll": false,
+  "implementation": 0, "units": 4, "activation": "tanh", "recurrent_activation": "hard_sigmoid",
+  "use_bias": true, "kernel_initializer": {"class_name": "VarianceScaling", "config":
+   {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform", "seed": null}},
+  "recurrent_initializer": {"class_name": "Orthogonal", "config": {"gain": 1.0, "seed": null}},
+  "bias_initializer": {"class_name": "Zeros", "config": {}}, "unit_forget_bias": true,
+  "kernel_regularizer": {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.01}},
+  "recurrent_regularizer": null, "bias_regularizer": null, "activity_regularizer": null,
+  "kernel_constraint": {"class_name": "MaxNorm", "config": {"max_value": 2, "axis": 0}},
+  "recurrent_constraint": null, "bias_constraint": null, "dropout": 0.2,
+  "recurrent_dropout": 0.0}},
+ {"class_name": "Dropout", "config": {"name": "dropout_1", "trainable": true, "rate": 0.5}},
+ {"class_name": "Dense", "config": {"name": "dense_1", "trainable": true, "units": 2,
+  "activation": "softmax", "use_bias": true, "kernel_initializer": {"class_name":
+   "VarianceScaling", "config": {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform",
+   "seed": null}}, "bias_initializer": {"class_name": "Zeros", "config": {}},
+  "kernel_regularizer": null, "bias_regularizer": null, "activity_regularizer": null,
+  "kernel_constraint": null, "bias_constraint": null}}]}
+"""
+_KERAS_1 = """
+{"class_name": "Sequential", "config": [
+ {"class_name": "Embedding", "config": {"name": "embedding_1", "trainable": true,
+  "batch_input_shape": [null, 5], "input_dtype": "int32", "input_dim": 7, "output_dim": 3,
+  "init": "uniform", "W_regularizer": null, "activity_regularizer": null, "W_constraint": null,
+  "mask_zero": true, "input_length": 5, "dropout": 0.0}},
+ {"class_name": "LSTM", "config": {"name": "lstm_1", "trainable": true, "return_sequences": false,
+  "go_backwards": false, "stateful": false, "unroll": false, "consume_less": "cpu",
+  "input_dim": 3, "input_length": null, "output_dim": 4, "init": "glorot_uniform",
+  "inner_init": "orthogonal", "forget_bias_init": "one", "activation": "tanh",
+  "inner_activation": "hard_sigmoid", "W_regularizer": null, "U_regularizer": null,
+  "b_regularizer": null, "dropout_W": 0.2, "dropout_U": 0.0}},
+ {"class_name": "Dropout", "config": {"name": "dropout_1", "trainable": true, "p": 0.5}},
+ {"class_name": "Dense", "config": {"name": "dense_1", "trainable": true, "input_dim": null,
+  "output_dim": 2, "init": "glorot_uniform", "activation": "softmax", "W_regularizer": null,
+  "b_regularizer": null, "activity_regularizer": null, "W_constraint": null,
+  "b_constraint": null, "bias": true}}]}
+"""
+_TRAINING = """
+{"optimizer_config": {"class_name": "RMSprop",
+  "config": {"lr": 0.002, "rho": 0.8, "decay": 0.0, "epsilon": 1e-08}},
+ "loss": "categorical_crossentropy", "metrics": ["accuracy"], "sample_weight_mode": null,
+ "loss_weights": null}
+"""
+
+
+@pytest.mark.parametrize(("version", "config"), [("2.0.9", _KERAS_2_0), ("1.2.2", _KERAS_1)])
+def test_whole_models_of_2017(version, config, tmp_path):
+    source = elman.Sequential(
+        [
+            elman.Input((5,)),
+            layers.Embedding(7, 3, mask_zero=True),
+            layers.LSTM(4, recurrent_activation="hard_sigmoid"),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    rng = np.random.default_rng(6)
+    source.set_weights([rng.normal(size=weight.shape) for weight in source.weights])
+    embedding, lstm, dense = (layer.get_weights() for layer in source.layers)
+    old = version[0] == "1"
+    groups = {
+        "embedding_1": embedding,
+        "lstm_1": keras_1(lstm, ICFO) if old else lstm,
+        "dropout_1": [],
+        "dense_1": dense,
+    }
+    path = tmp_path / "m.h5"
+    inner = {} if old else {"keras_version": version, "backend": "tensorflow"}
+    write(path, groups, "model_weights", **inner)
+    with h5py.File(path, "a") as file:
+        file.attrs["keras_version"] = version.encode()
+        file.attrs["model_config"] = config.encode()
+        file.attrs["training_config"] = _TRAINING.encode()
+    model = elman.models.load_model(path)
+    words = np.array([[1, 2, 3, 4, 5], [6, 5, 4, 0, 0]])
+    np.testing.assert_array_equal(model.predict(words, verbose=0), source.predict(words, verbose=0))
+    assert model.layers[1].dropout == 0.2
+    assert type(model.optimizer) is elman.optimizers.RMSprop
+    assert model.optimizer.current_learning_rate() == pytest.approx(0.002)
+    assert model.loss == "categorical_crossentropy"

@@ -15,7 +15,7 @@ from elman import regularizers as regularizers_
 from elman._signatures import parameters_of
 from elman.layers._options import older_name
 from elman.optimizers import schedules
-from elman.saving import keras_graph, keras_ops
+from elman.saving import keras1_config, keras_graph, keras_ops
 
 # Where Keras 3 looks for the class of an object.
 _MODULES = (
@@ -123,6 +123,10 @@ def _options_read(name: str, config: dict[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = dict.fromkeys(parameters_of(cls.__init__))
     if issubclass(cls, layers.Layer):
         known = {**cls._options, **cls._base_keywords}
+        config = keras1_config.renamed(name, config, known)
+        if cls is not layers.InputLayer and str(config.get("dtype")).startswith("int"):
+            # Embedding layers of early Keras 2: the type of their input.
+            config = {key: value for key, value in config.items() if key != "dtype"}
     found = {}
     for key, value in config.items():
         if key in known or key not in _OFF or value not in _OFF[key]:
