@@ -375,3 +375,26 @@ def test_whole_models_of_2017(version, config, tmp_path):
     assert type(model.optimizer) is elman.optimizers.RMSprop
     assert model.optimizer.current_learning_rate() == pytest.approx(0.002)
     assert model.loss == "categorical_crossentropy"
+
+
+@pytest.mark.parametrize("layer", ["GRU", "Bidirectional", "RNN"])
+def test_gru_before_there_was_reset_after(layer, tmp_path):
+    """Where a configuration says nothing of it, it is the first form; here without the bias,
+    whose shape would tell.
+    """
+
+    def make():
+        options = {"reset_after": False, "use_bias": False}
+        if layer == "RNN":
+            return layers.RNN(layers.GRUCell(4, **options))
+        gru = layers.GRU(4, **options)
+        return gru if layer == "GRU" else layers.Bidirectional(gru)
+
+    source = one(make(), (5, 3))
+    source.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        text = file.attrs["model_config"]
+        assert ', "reset_after": false' in text
+        file.attrs["model_config"] = text.replace(', "reset_after": false', "")
+    found = elman.models.load_model(tmp_path / "m.h5")
+    np.testing.assert_array_equal(found.predict(X, verbose=0), source.predict(X, verbose=0))

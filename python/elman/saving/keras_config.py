@@ -101,26 +101,27 @@ def read(config: Any, version: int, custom_objects: Mapping[str, Any] | None = N
         inner = keras_graph.counted_from_zero(inner)
         found["config"] = keras_graph.without_operations(inner) if version == 3 else inner
     elif isinstance(inner, dict):
-        found["config"] = _options_read(name, inner)
+        found["config"] = _options_read(name, inner, version)
     return found
 
 
 def read_json(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """What `from_config` takes, from the text of `to_json` of elman or of any Keras."""
-    if not isinstance(config, dict) or "elman_version" in config:
-        return config
-    version = config.get("keras_version")
-    new = version is None and "module" in config  # Keras 3 writes no version there
-    kind = 3 if new else version_of(version if isinstance(version, str) else None)
+    if not isinstance(config, dict) or not {"keras_version", "module"} & set(config):
+        return config  # elman's
+    version = config.get("keras_version", "3")  # Keras 3 writes none there
+    kind = version_of(version if isinstance(version, str) else None)
     return read(config, kind, custom_objects)
 
 
-def _options_read(name: str, config: dict[str, Any]) -> dict[str, Any]:
+def _options_read(name: str, config: dict[str, Any], version: int) -> dict[str, Any]:
     """The options of a layer by their present names, without those that elman lacks and are off."""
     cls = getattr(layers, name, None) or getattr(initializers, name, None)
     if not isinstance(cls, type):
         return config
     known: dict[str, Any] = dict.fromkeys(parameters_of(cls.__init__))
+    if version == 2 and name in ("GRU", "GRUCell"):  # Keras before 2.1.3 knew no other
+        config = {"reset_after": False, **config}
     if issubclass(cls, layers.Layer):
         known = {**cls._options, **cls._base_keywords}
         config = keras1_config.renamed(name, config, known)
