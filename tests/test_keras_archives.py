@@ -80,6 +80,14 @@ def test_a_model_that_is_larger_than_its_file(tmp_path):
         load_model(archived(tmp_path, config=json.dumps(config).encode()))
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_loading_draws_no_start_values(suffix, tmp_path, monkeypatch):
+    """An orthogonal start of a large layer takes longer than reading its values."""
+    make().save(tmp_path / f"m{suffix}")
+    monkeypatch.setattr(elman.initializers.Orthogonal, "__call__", None)
+    load_model(tmp_path / f"m{suffix}")
+
+
 def test_names_in_archives_are_no_paths(tmp_path):
     path = archived(tmp_path, **{"../outside.txt": b"x", "/etc/x": b"x", "assets/a": b"x"})
     load_model(path)

@@ -213,6 +213,32 @@ def test_own_classes(kind, suffix, tmp_path):
     np.testing.assert_array_equal(found.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
+class Hiding(layers.Layer):
+    """Tells of a weight that is no attribute."""
+
+    def build(self, input_shape):
+        class Holder:
+            variable = elman.Variable(np.ones(4, "float32"))
+
+        self.holder = Holder()
+
+    @property
+    def weights(self):
+        return [self.holder.variable] if self.built else []
+
+    def call(self, inputs):
+        return inputs * self.holder.variable
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_weights_that_are_no_attributes(suffix, tmp_path):
+    model = sequence_model(Hiding())
+    model.set_weights([np.arange(4.0)])
+    model.save(tmp_path / f"m{suffix}")
+    found = load_model(tmp_path / f"m{suffix}", {"Hiding": Hiding})
+    np.testing.assert_array_equal(found.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
 # -- compile --------------------------------------------------------------------------------------
 
 

@@ -61,12 +61,20 @@ def name_scope(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def weight_budget(size: int) -> Iterator[None]:
-    """Weights made within the block have at most that many bytes together."""
+    """Weights made within the block have at most that many bytes together, and are zero.
+
+    For loading: their values come from the file, and an orthogonal start takes seconds.
+    """
     before, _context.budget = _context.budget, size
     try:
         yield
     finally:
         _context.budget = before
+
+
+def has_budget() -> bool:
+    """Whether weights are made for values of a file."""
+    return _context.budget is not None
 
 
 def spend(size: int) -> bool:

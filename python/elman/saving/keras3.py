@@ -49,7 +49,9 @@ def places(model: Any, naming: Naming = _NAMINGS[0]) -> dict[str, Any]:
     known: set[int] = set()
     for place, weight in _walk(model, "", naming, known):
         found.setdefault(place, weight)
-    return found
+    # Of layers with their own idea of `weights`; no Keras has them.
+    rest = [weight for weight in model.weights if id(weight) not in known]
+    return found | {f"rest/vars/{index}": weight for index, weight in enumerate(rest)}
 
 
 def _walk(holder: Any, place: str, naming: Naming, known: set[int]) -> Iterator[tuple[str, Any]]:
