@@ -102,7 +102,8 @@ inline void winograd_input_single(const T* d, T* v, Index stride) {
 
 /// y[2 i + j] = A^T m A for one packet.
 template <class T>
-__attribute__((always_inline)) inline void winograd_output(const T* m, Index stride, Packet<T> (&y)[4]) {
+__attribute__((always_inline)) inline void winograd_output(const T* m, Index stride,
+                                                           Packet<T> (&y)[4]) {
   Packet<T> upper[4], lower[4];
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) {
