@@ -211,8 +211,19 @@ def test_model_checkpoint(tmp_path):
     assert bias_in(tmp_path / "new" / "w-04-4.0.safetensors") == 3.0
     with pytest.raises(KeyError, match="fields out of epoch, loss"):
         fit(make(), [callbacks.ModelCheckpoint(tmp_path / "{val}.npz")], 1)
-    with pytest.raises(ValueError, match="save_weights_only"):
-        fit(make(), [callbacks.ModelCheckpoint(best, save_weights_only=False)], 1)
+    with pytest.raises(ValueError, match=r"a name that ends in .keras, .h5 or .hdf5"):
+        callbacks.ModelCheckpoint(best, save_weights_only=False)
+
+
+@pytest.mark.parametrize("name", ["w.h5", "w.weights.h5", "m.keras", "m.h5"])
+def test_checkpoints_in_files_of_keras(name, tmp_path):
+    path, model = tmp_path / name, make()
+    whole = name.startswith("m")
+    fit(model, [callbacks.ModelCheckpoint(path, save_weights_only=not whole)], 2)
+    found = elman.models.load_model(path) if whole else make()
+    found.load_weights(path)
+    for a, b in zip(found.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_checkpoints_by_batches_and_threshold(tmp_path):

@@ -204,7 +204,7 @@ def test_bytes_after_an_archive(tmp_path):
         ("w-{}.npz", ValueError, "named fields such as"),
         ("w-{0}.npz", ValueError, "named fields such as"),
         ("w-{epoch.npz", ValueError, "expected '}' before end of string"),
-        ("w-{epoch}.h5", ValueError, "a name that ends in .safetensors or .npz, got"),
+        ("w-{epoch}.pb", ValueError, "a name that ends in .safetensors, .* or .hdf5, got"),
         (3, TypeError, "a path, got int"),
     ],
 )

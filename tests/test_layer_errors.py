@@ -213,3 +213,23 @@ def test_one_mask_per_step_of_images():
     masks = [RNG.random((2, 5)) < 0.6 for _ in range(2)]
     found = layers.Concatenate().compute_mask(x, masks)
     np.testing.assert_array_equal(found, masks[0] & masks[1])
+
+
+@pytest.mark.parametrize("given", [5, None, "ab", (None, 2.5)])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.Dense(2),
+        lambda: layers.LSTM(2),
+        lambda: layers.Flatten(),
+        lambda: layers.Bidirectional(layers.GRU(2)),
+        lambda: layers.Dropout(0.5),
+        lambda: layers.Layer(),
+    ],
+)
+def test_something_that_is_no_shape(layer, given):
+    made = layer()
+    for method in ("compute_output_shape", "build"):
+        text = rf"\[{type(made).__name__}.{method}\] input_shape: expected a tuple of sizes such as"
+        with pytest.raises(TypeError, match=text):
+            getattr(made, method)(given)

@@ -14,6 +14,7 @@ class _Context(threading.local):
         self.training: bool | None = None
         self.depth = 0
         self.names: list[str] = []
+        self.budget: int | None = None
 
 
 _context = _Context()
@@ -56,6 +57,32 @@ def name_scope(name: str) -> Iterator[None]:
         yield
     finally:
         _context.names.pop()
+
+
+@contextlib.contextmanager
+def weight_budget(size: int) -> Iterator[None]:
+    """Weights made within the block have at most that many bytes together, and are zero.
+
+    For loading: their values come from the file, and an orthogonal start takes seconds.
+    """
+    before, _context.budget = _context.budget, size
+    try:
+        yield
+    finally:
+        _context.budget = before
+
+
+def has_budget() -> bool:
+    """Whether weights are made for values of a file."""
+    return _context.budget is not None
+
+
+def spend(size: int) -> bool:
+    """Take the bytes of a new weight out of the budget, if there is one; False: it is too small."""
+    if _context.budget is None:
+        return True
+    _context.budget -= size
+    return _context.budget >= 0
 
 
 def path(name: str) -> str:

@@ -11,19 +11,20 @@ from typing import Any
 from elman._errors import fail_text
 from elman.callbacks.base import Callback, Logs
 from elman.callbacks.monitor import Monitor
-from elman.saving import checked_path
+from elman.saving import WHOLE_SUFFIXES, checked_path
 
 
 class ModelCheckpoint(Monitor):
-    """Saves the model's weights during training; each file is written atomically.
+    """Saves the weights or the whole model during training; each file is written atomically.
 
     Args:
-        filepath: ends in '.safetensors' or '.npz'; may hold fields, such as
+        filepath: ends as `Model.save_weights` takes it, or with save_weights_only=False
+            `Model.save`: '.keras' or '.h5'; may hold fields, such as
             'w-{epoch:02d}-{val_loss:.3f}.npz', with epochs counted from one.
         monitor: name in the logs for `save_best_only`.
         verbose: 1 prints a line per file.
         save_best_only: only when the monitored value is the best so far.
-        save_weights_only: True. False calls `model.save`, for models that have one.
+        save_weights_only: False saves the whole model by `Model.save`.
         mode: 'auto', 'min' or 'max'.
         save_freq: 'epoch', or every so many batches.
         initial_value_threshold: value that has to be beaten for the first file.
@@ -115,8 +116,8 @@ def _template(filepath: Any, weights: bool) -> str:
         if not field[:1].isidentifier():
             expected, got = "named fields such as {epoch:02d}", f"the field '{{{field}}}'"
             raise ValueError(fail_text(where, "filepath", expected, got))
-    if weights and "}" not in os.path.splitext(path)[1]:
-        checked_path(path, where)
+    if "}" not in os.path.splitext(path)[1]:
+        checked_path(path, where, *(() if weights else (WHOLE_SUFFIXES,)))
     return path
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ def build_wrapper(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], Non
         if self.__dict__.get("_building"):  # a subclass' build that calls its base's
             build(self, input_shape)
             return
-        shape = input_shape if _is_shape_list(input_shape) else as_shape(input_shape)
+        shape = _checked_shape(self, "build", input_shape)
         self._building = True
         try:
             with _context.name_scope(self.name):
@@ -34,6 +35,27 @@ def build_wrapper(build: Callable[[Any, Any], None]) -> Callable[[Any, Any], Non
     wrapped.__doc__, wrapped.__name__ = build.__doc__, "build"
     wrapped.__wrapped__ = build  # type: ignore[attr-defined]
     return wrapped
+
+
+def shape_wrapper(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A `compute_output_shape` that is given a shape, or a list or dict of shapes."""
+
+    @functools.wraps(compute)
+    def wrapped(self: Any, input_shape: Any) -> Any:
+        return compute(self, _checked_shape(self, "compute_output_shape", input_shape))
+
+    return wrapped
+
+
+def _checked_shape(layer: Any, method: str, shape: Any) -> Any:
+    """A shape as a tuple; TypeError for something that is none."""
+    if _is_shape_list(shape):
+        return shape
+    try:
+        return as_shape(shape)
+    except TypeError as error:
+        where = f"{type(layer).__name__}.{method}"
+        raise TypeError(f"[{where}] input_shape: {error} (layer {layer.name!r})") from None
 
 
 def _is_shape_list(shape: Any) -> bool:

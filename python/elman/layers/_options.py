@@ -195,6 +195,12 @@ def _real(where: str, key: str, value: Any, known: Mapping[str, Option]) -> tupl
     return name, value
 
 
+def older_name(key: str, known: Mapping[str, Any]) -> str:
+    """What an argument of a file of an older Keras is called today."""
+    new = _ALIASES.get(key)
+    return key if key in known or new is None or new not in known else new
+
+
 def capture_arguments(init: Callable[..., None]) -> Callable[..., None]:
     """A user's `__init__` that also notes its arguments, for the default `get_config`."""
 

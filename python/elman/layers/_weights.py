@@ -115,6 +115,10 @@ class WeightHolder:
         text += f"({units}layer {self.name!r})"
         if size > np.iinfo(np.int64).max:
             raise ValueError(text)
+        if not _context.spend(size):
+            raise ValueError(text.replace("the memory", "the file, which has fewer bytes"))
+        if _context.has_budget():
+            initializer = initializers.Zeros()
         try:
             return as_tensor(start_values(initializer, sizes, dtype), dtype)
         except MemoryError:

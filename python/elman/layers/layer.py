@@ -14,7 +14,7 @@ from elman._signatures import parameters_of, takes_any_keyword
 from elman._symbolic import is_symbolic, record_call
 from elman._tensors import Tensor, as_mask, as_tensor, is_array, mask_of, unplaced, with_mask
 from elman.layers import _checks, _options
-from elman.layers._building import build_wrapper, open_batch, shapes_of
+from elman.layers._building import build_wrapper, open_batch, shape_wrapper, shapes_of
 from elman.layers._infer import infer_output_shape
 from elman.layers._options import Option, named
 from elman.layers._weights import WeightHolder
@@ -95,6 +95,9 @@ class Layer(LayerCalls, WeightHolder):
             cls._leaf = own.get("_leaf", False)
         if "build" in own:
             setattr(cls, "build", build_wrapper(own["build"]))  # noqa: B010 - pyright
+        if "compute_output_shape" in own:
+            wrapped = shape_wrapper(own["compute_output_shape"])
+            setattr(cls, "compute_output_shape", wrapped)  # noqa: B010 - pyright
         if "compute_mask" in own:
             cls._makes_mask = own.get("_makes_mask", True)
         cls._quick = cls._leaf and not cls._makes_mask
@@ -368,3 +371,4 @@ _BASE_OPTIONS["activity_regularizer"].name = "activity_regularizer"
 _BASE_OPTIONS["activity_regularizer"].keyword = True
 _options.declare(Layer, _BASE_OPTIONS, BASE_KEYWORDS)
 setattr(Layer, "build", build_wrapper(Layer.build))  # noqa: B010 - pyright
+setattr(Layer, "compute_output_shape", shape_wrapper(Layer.compute_output_shape))  # noqa: B010

@@ -14,6 +14,7 @@ from elman.layers._serialize import deserialize
 from elman.models.graph import Graph
 from elman.models.model import Model
 from elman.models.sequential import Sequential
+from elman.saving import keras_config
 
 
 def model_from_config(
@@ -34,7 +35,8 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     """A model with new weights from the text of `model.to_json()`.
 
     Args:
-        json_string: the text; also what Keras 2 and 3 write, as far as elman has the layers.
+        json_string: the text; also what Keras 2 and 3 write, as far as elman has the layers. The
+            'hard_sigmoid' of Keras 3 becomes 'hard_sigmoid_v3', which is that function.
         custom_objects: name -> own layer, cell, activation and so on. Alternatives are
             `elman.utils.custom_object_scope` and `register_keras_serializable`.
 
@@ -54,7 +56,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
         text = f"[models.model_from_json] json_string: expected JSON, got {error}"
         raise ValueError(text) from None
     try:
-        return model_from_config(config, custom_objects)
+        return model_from_config(keras_config.read_json(config, custom_objects), custom_objects)
     except RecursionError:
         raise ValueError(
             "[models.model_from_json] json_string: expected models nested a few levels deep"

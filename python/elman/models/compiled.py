@@ -58,8 +58,9 @@ class Compiled:
         """
         known = ["optimizer", "loss", "metrics", "loss_weights", "weighted_metrics"]
         check_keywords(self._where("compile"), options, [*known, *_WITHOUT_EFFECT])
-        self.optimizer = optimizers.get(optimizer)
+        chosen = optimizers.get(optimizer)
         self.objective = Objective(loss, loss_weights, metrics, weighted_metrics)
+        self.optimizer = chosen  # last: an unknown name leaves the model as it was
         self.reported_nonfinite = False
 
     @property

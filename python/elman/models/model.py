@@ -276,11 +276,29 @@ class Model(Training, Inspectable):
 
     # -- files ----------------------------------------------------------------------------------
 
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write all weights to a '.safetensors' or '.npz' file, atomically.
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the whole model, atomically: architecture, weights and arguments of `compile`.
+
+        `elman.models.load_model` reads it, and so does Keras as far as it has the layers and
+        options. The state of the optimizer is not part of the file.
 
         Args:
-            filepath: the suffix chooses the format.
+            filepath: the suffix chooses the format: '.keras' for Keras 3, '.h5' for Keras 2. Both
+                need h5py.
+            overwrite: False raises FileExistsError when the file exists.
+
+        Errors: ValueError for a model that is not built, or a layer with a function without a
+        name; TypeError for a configuration that is no plain data.
+        """
+        self._check_built("save")
+        saving.save_model(self, filepath, overwrite)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write all weights to a file, atomically.
+
+        Args:
+            filepath: the suffix chooses the format: '.safetensors' or '.npz'; '.weights.h5' for
+                Keras 3, '.h5' for Keras 2, which need h5py.
             overwrite: False raises FileExistsError when the file exists.
         """
         self._check_built("save_weights")
@@ -289,19 +307,25 @@ class Model(Training, Inspectable):
             raise FileExistsError(f"[Model.save_weights] {path!r} exists already")
         saving.save_weights(self, filepath)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
-        """Read all weights from a file of `save_weights`.
+    def load_weights(self, filepath: str | os.PathLike[str], by_name: bool = False) -> None:
+        """Read all weights from a file of `save_weights`, or of Keras 1 to 3.
 
-        Layer names do not matter, the kinds of the layers and their order do. The weights of
-        CuDNNLSTM load into LSTM and those of LSTM into CuDNNLSTM, likewise CuDNNGRU and
-        GRU(reset_after=True); an RNN of one LSTMCell, GRUCell or SimpleRNNCell is of the kind of
-        LSTM, GRU or SimpleRNN.
+        The content tells the format, the suffix does not matter; of a file with a whole model the
+        weights are read. Layer names do not matter. In a '.h5' of Keras 1 or 2 only the order of
+        the layers does, in the other formats also their kinds. The weights of CuDNNLSTM load into
+        LSTM and those of LSTM into CuDNNLSTM, likewise CuDNNGRU and GRU(reset_after=True); an RNN
+        of one LSTMCell, GRUCell or SimpleRNNCell is of the kind of LSTM, GRU or SimpleRNN.
+
+        Args:
+            filepath: the file.
+            by_name: load the layers whose names are in the file and leave the others alone; for
+                '.h5' of Keras 2.
 
         Errors: ValueError, naming it, when a weight is missing, left over, or of another shape;
-        then no weight is changed.
+        then no weight is changed. ImportError for a Keras file without h5py.
         """
         self._check_built("load_weights")
-        saving.load_weights(self, filepath)
+        saving.load_weights(self, filepath, by_name)
 
 
 # What `_build_for` recognises a model without its own `build` by.

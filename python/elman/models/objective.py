@@ -70,6 +70,10 @@ class Objective:
         for item in [*_leaves(plain), *_leaves(weighted)]:
             metrics.get(item)
 
+    def given(self) -> dict[str, Any]:
+        """What `compile` was given."""
+        return {**self._given, **self._metrics}
+
     # -- structure ------------------------------------------------------------------------------
 
     def _split(self, value: Any, what: str = "y") -> list[Any]:

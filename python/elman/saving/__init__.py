@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files: safetensors and .npz, written atomically and read as untrusted input."""
+"""Files: safetensors, .npz and those of Keras, written atomically and read as untrusted input."""
 
 from elman.saving.atomic import atomic_write as atomic_write
 from elman.saving.npz import load_npz as load_npz
@@ -11,3 +11,6 @@ from elman.saving.weights import checked_path as checked_path
 from elman.saving.weights import load_weights as load_weights
 from elman.saving.weights import named_weights as named_weights
 from elman.saving.weights import save_weights as save_weights
+from elman.saving.whole import WHOLE_SUFFIXES as WHOLE_SUFFIXES
+from elman.saving.whole import load_model as load_model
+from elman.saving.whole import save_model as save_model

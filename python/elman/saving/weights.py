@@ -3,21 +3,21 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
+import io
 import os
-from collections.abc import Callable, Container
-from typing import Any
+from collections.abc import Callable, Container, Iterable
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from elman._errors import fail_text
 from elman._names import snake_case
-from elman._tensors import as_tensor
+from elman.saving import archive, hdf5, keras2, keras3
+from elman.saving.atomic import atomic_write
 from elman.saving.npz import load_npz, save_npz
 from elman.saving.safetensors import load_safetensors, save_safetensors
-
-SUFFIXES = (".safetensors", ".npz")
-_WHERE = "Model.load_weights"
+from elman.saving.stored import WHERE, Stored, assign, check_names, check_size, mismatch
 
 
 def _numbered(base: str, seen: dict[str, int]) -> str:
@@ -70,63 +70,43 @@ def _own_names(weights: list[Any]) -> dict[str, Any]:
     return out
 
 
-def checked_path(path: Any, where: str) -> str:
-    """The path of a weights file as a string.
-
-    Errors: TypeError for something that is no path, ValueError for another suffix than the formats
-    have.
-    """
-    try:
-        name = os.fsdecode(path)
-    except TypeError:
-        got = type(path).__name__
-        raise TypeError(fail_text(where, "filepath", "a path", got)) from None
-    if _suffix(name) not in SUFFIXES:
-        expected = f"a name that ends in {' or '.join(SUFFIXES)}"
-        raise ValueError(fail_text(where, "filepath", expected, repr(name)))
-    return name
+# -- safetensors and .npz -------------------------------------------------------------------------
 
 
-def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
+def _save_npz(model: Any, path: str) -> None:
+    save_npz(path, _arrays(model))
 
 
-def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write all weights of a built model; the suffix chooses the format."""
-    path = checked_path(path, "Model.save_weights")
-    weights = {name: weight.numpy() for name, weight in named_weights(model).items()}
-    if _suffix(path) == ".npz":
-        save_npz(path, weights)
-    else:
-        save_safetensors(path, weights, {"format": "elman-weights-1"})
+def _save_safetensors(model: Any, path: str) -> None:
+    save_safetensors(path, _arrays(model), {"format": "elman-weights-1"})
 
 
-def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
-    """Assign all weights of a file to a built model, or none of them.
+def _arrays(model: Any) -> dict[str, np.ndarray]:
+    return {name: weight.numpy() for name, weight in named_weights(model).items()}
 
-    Weights in the layout of CuDNN are converted to that of the plain layer, and the other way.
 
-    Errors: ValueError that names every weight that is missing, left over or of another shape.
-    """
-    path = checked_path(path, _WHERE)
-    named: dict[str, Any] = {}
-
+def _load_npz(model: Any, path: str) -> None:
     def check(shapes: dict[str, tuple[int, ...]]) -> None:
-        named.update(_names_as_in(model, shapes))
+        named = _names_as_in(model, shapes)
         _check(path, named, shapes)
+        for name, weight in named.items():
+            check_size(path, weight, name, shapes[name])
 
-    if _suffix(path) == ".npz":
-        found = load_npz(path, check)
-    else:
-        found = load_safetensors(path)
-        check({name: array.shape for name, array in found.items()})
-    for name, weight in named.items():
-        dtype = np.dtype(weight.dtype)
-        if found[name].dtype.kind != dtype.kind:
-            got = found[name].dtype
-            raise _mismatch(path, f"{name!r}: expected {dtype} values, got {got}")
-    for name, value in _in_layout(model, path, named, found).items():
-        named[name].assign(value)
+    _assign_named(model, path, load_npz(path, check))
+
+
+def _load_safetensors(model: Any, path: str) -> None:
+    _assign_named(model, path, load_safetensors(path))
+
+
+def _assign_named(model: Any, path: str, found: dict[str, np.ndarray]) -> None:
+    named = _names_as_in(model, found)
+    _check(path, named, found)
+    pairs = [
+        (weight, Stored(name, found[name].shape, found[name].dtype, lambda n=name: found[n]))
+        for name, weight in named.items()
+    ]
+    assign(model, path, pairs)
 
 
 def _names_as_in(model: Any, found: Container[str]) -> dict[str, Any]:
@@ -138,56 +118,119 @@ def _names_as_in(model: Any, found: Container[str]) -> dict[str, Any]:
     return before if all(name in found for name in before) else names
 
 
-def _in_layout(
-    model: Any, path: str, named: dict[str, Any], found: dict[str, np.ndarray]
-) -> dict[str, Any]:
-    """The arrays of the file as tensors for the weights of those names.
+def _check(path: str, weights: dict[str, Any], found: Iterable[str]) -> None:
+    known = set(found)
+    missing = [name for name in weights if name not in known]
+    check_names(path, missing, [name for name in found if name not in weights])
 
-    Errors: ValueError for a shape that is no layout of the weight.
+
+# -- HDF5 -----------------------------------------------------------------------------------------
+
+
+def _save_keras2(model: Any, path: str) -> None:
+    _write(path, hdf5.image(lambda root: keras2.write(root, model)))
+
+
+def _save_keras3(model: Any, path: str) -> None:
+    _write(path, hdf5.image(lambda root: keras3.write(root, model)))
+
+
+def _write(path: str, data: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def _load_hdf5(model: Any, path: str, by_name: bool = False) -> None:
+    with open(path, "rb") as file:
+        load_hdf5(model, path, file, by_name)
+
+
+def load_hdf5(model: Any, path: str, file: BinaryIO, by_name: bool = False) -> None:
+    """Assign the weights of an opened HDF5 file of either layout."""
+    with contextlib.closing(hdf5.Tree(path, file)) as tree:
+        root = keras2.root_of(tree)
+        if root is not None:
+            pairs = keras2.pairs(model, tree, root, by_name)
+        elif by_name:
+            raise mismatch(path, _NO_NAMES)
+        elif keras3.is_layout_of(tree):
+            pairs = keras3.pairs(model, tree)
+        else:
+            raise mismatch(path, "expected weights of Keras, got an HDF5 file of other content")
+        assign(model, path, pairs)
+
+
+def _load_archive(model: Any, path: str) -> None:
+    with archive.Archive(path) as whole:
+        load_hdf5(model, path, io.BytesIO(whole.read(archive.WEIGHTS)))
+
+
+# -- formats --------------------------------------------------------------------------------------
+
+_NO_NAMES = "by_name=True is for the .h5 layout of Keras 2, whose layers have names"
+# How a file ends -> who writes it; the first that fits.
+_WRITERS: dict[str, Callable[[Any, str], None]] = {
+    ".safetensors": _save_safetensors,
+    ".npz": _save_npz,
+    ".weights.h5": _save_keras3,
+    ".h5": _save_keras2,
+    ".hdf5": _save_keras2,
+}
+_WHOLE = (".keras",)
+
+
+def checked_path(path: Any, where: str, suffixes: Iterable[str] = tuple(_WRITERS)) -> str:
+    """The path of a file as a string.
+
+    Errors: TypeError for something that is no path, ValueError for another suffix.
     """
-    # A private copy: the mapped file may change or vanish later.
-    tensors = {
-        id(weight): as_tensor(np.array(found[name], dtype=np.dtype(weight.dtype), order="C"))
-        for name, weight in named.items()
-    }
-    weights = model.weights
     try:
-        values = model._adapted(_WHERE, [tensors[id(weight)] for weight in weights])
-    except ValueError as error:
-        raise _mismatch(path, str(error).removeprefix(f"[{_WHERE}] ")) from None
-    tensors.update((id(weight), value) for weight, value in zip(weights, values, strict=True))
-    for name, weight in named.items():
-        if tuple(tensors[id(weight)].shape) != tuple(weight.shape):
-            raise _misfit(path, name, tuple(weight.shape), found[name].shape)
-    return {name: tensors[id(weight)] for name, weight in named.items()}
+        name = os.fsdecode(path)
+    except TypeError:
+        got = type(path).__name__
+        raise TypeError(fail_text(where, "filepath", "a path", got)) from None
+    if not name.lower().endswith(tuple(suffixes)):
+        *some, last = suffixes
+        expected = f"a name that ends in {', '.join(some)} or {last}"
+        raise ValueError(fail_text(where, "filepath", expected, repr(name)))
+    return name
 
 
-def _mismatch(path: str, text: str) -> ValueError:
-    return ValueError(f"[{_WHERE}] {path!r}: {text}")
+def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write all weights of a built model; the suffix chooses the format."""
+    path = checked_path(path, "Model.save_weights")
+    next(write for end, write in _WRITERS.items() if path.lower().endswith(end))(model, path)
 
 
-def _misfit(path: str, name: str, expected: tuple[int, ...], got: tuple[int, ...]) -> ValueError:
-    return _mismatch(path, f"{name!r}: expected shape {expected}, got {got}")
+def load_weights(model: Any, path: str | os.PathLike[str], by_name: bool = False) -> None:
+    """Assign all weights of a file to a built model, or none of them.
+
+    The content of the file tells its format. Weights in the layout of CuDNN are converted to that
+    of the plain layer, and the other way.
+
+    Errors: ValueError that names every weight that is missing, left over or of another shape.
+    """
+    path = checked_path(path, WHERE, (*_WRITERS, *_WHOLE))
+    kind = _content(path)
+    if by_name and kind != "hdf5":
+        raise mismatch(path, _NO_NAMES)
+    if kind == "hdf5":
+        _load_hdf5(model, path, by_name)
+    elif kind == "archive":
+        _load_archive(model, path)
+    elif kind == "npz":
+        _load_npz(model, path)
+    else:
+        _load_safetensors(model, path)
 
 
-def _check(path: str, weights: dict[str, Any], found: dict[str, tuple[int, ...]]) -> None:
-    """Names, and that nothing is larger than a layout of the weights is, before data is read."""
-    missing = [name for name in weights if name not in found]
-    extra = [name for name in found if name not in weights]
-    if missing or extra:
-        parts = []
-        if missing:
-            parts.append(f"missing from the file: {_some(missing)}")
-        if extra:
-            parts.append(f"left over in the file: {_some(extra)}")
-        raise _mismatch(path, "; ".join(parts) + "; the file belongs to another architecture")
-    for name, weight in weights.items():
-        shape = tuple(weight.shape)
-        # CuDNN has two biases where the plain layer may have their sum.
-        if math.prod(found[name]) > 2 * math.prod(shape):
-            raise _misfit(path, name, shape, found[name])
-
-
-def _some(names: list[str], limit: int = 6) -> str:
-    shown = ", ".join(repr(name) for name in names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+def _content(path: str) -> str:
+    """The format of a file: what its first bytes say, else its suffix."""
+    with open(path, "rb") as file:
+        start = file.read(8)
+    if start == hdf5.SIGNATURE:
+        return "hdf5"
+    if start.startswith(b"PK"):
+        return "archive" if archive.is_one(path) else "npz"
+    end = os.path.splitext(path)[1].lower()
+    return {".npz": "npz", ".safetensors": "safetensors", ".keras": "archive"}.get(end, "hdf5")
