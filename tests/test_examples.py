@@ -93,7 +93,7 @@ def test_digits_reports_a_broken_promise(tmp_path, capsys):
 
 
 def test_digits_reports_weights_that_do_not_come_back(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(saving, "load_weights", lambda model, path: None)
+    monkeypatch.setattr(saving, "load_weights", lambda *_: None)
     small = ["--epochs", "1", "--verbose", "0", "--no-plot", "--output-dir", str(tmp_path)]
     assert digits.main(small) == 1
     assert "NOT a new model" in capsys.readouterr().out
