@@ -8,6 +8,7 @@ virtual storage and compressed data, which no Keras writes, are refused.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +31,10 @@ _DAMAGED = (KeyError, RuntimeError, TypeError, ValueError, OverflowError, Memory
 def h5py() -> Any:
     """The module h5py. Errors: ImportError that says how to install it."""
     try:
-        import h5py
+        return importlib.import_module("h5py")
     except ImportError as error:
         text = f'[saving] Keras files need h5py ({error}); pip install "elman[h5py]"'
         raise ImportError(text) from None
-    return h5py
 
 
 def image(fill: Callable[[Any], None]) -> bytes:
