@@ -247,18 +247,30 @@ def test_wrapped_layers_are_those_by_steps(make):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-13)
 
 
-def test_fit_learns():
-    """Training goes down as it does step by step, in the same numbers."""
-    x = random(24, 6, 3)
-    y = (x.sum((1, 2)) > 0).astype(int)
+def losses_both_ways(make, x, epochs):
+    """The losses of `fit` in the kernel and step by step, from equal weights.
+
+    make: the layers of a model, given the activation; they tell sequences of positive sums.
+    """
+    y = (x.reshape(len(x), -1).sum(1) > 0).astype(int)
     losses, weights = [], None
     for activation in ("softmax", by_steps(elman.activations.softmax)):
-        model = elman.Sequential([SimpleRNN(5, activation=activation), Dense(2, "softmax")])
-        model.build((None, 6, 3))
+        model = elman.Sequential(make(activation))
+        model.build((None, *x.shape[1:]))
         weights = model.get_weights() if weights is None else weights
         model.set_weights(weights)
         model.compile(elman.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
-        history = model.fit(x, y, batch_size=8, epochs=8, shuffle=False, verbose=0)
+        history = model.fit(x, y, batch_size=8, epochs=epochs, shuffle=False, verbose=0)
         losses.append(history.history["loss"])
+    return losses
+
+
+def test_fit_learns():
+    """Training goes down as it does step by step, in the same numbers."""
+
+    def make(activation):
+        return [SimpleRNN(5, activation=activation), Dense(2, "softmax")]
+
+    losses = losses_both_ways(make, random(24, 6, 3), 8)
     np.testing.assert_allclose(*losses, rtol=1e-4)
     assert losses[0][-1] < 0.8 * losses[0][0]

@@ -19,7 +19,7 @@ from test_conv_lstm_steps import SMALL
 from test_determinism import same_kernel_with_all_threads
 from test_recurrent_reference import check as check_forward
 from test_recurrent_steps import grid
-from test_softmax_cells import PAIRS, by_steps, pair
+from test_softmax_cells import PAIRS, by_steps, losses_both_ways, pair
 
 WINDOW_NAMES = ["x".join(map(str, w["images"])) for w in WINDOWS]
 every_window = pytest.mark.parametrize("window", WINDOWS, ids=WINDOW_NAMES)
@@ -225,18 +225,11 @@ def test_a_sample_of_nan_stays_alone(filters):
 
 def test_fit_learns():
     """Training goes down as it does step by step, in the same numbers."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(24, 4, 6, 5, 1)).astype("float32")
-    y = (x.sum((1, 2, 3, 4)) > 0).astype(int)
-    losses, weights = [], None
-    for activation in ("softmax", by_steps(elman.activations.softmax)):
-        layer = ConvLSTM2D(3, 3, activation=activation)
-        model = elman.Sequential([layer, Flatten(), Dense(2, "softmax")])
-        model.build((None, 4, 6, 5, 1))
-        weights = model.get_weights() if weights is None else weights
-        model.set_weights(weights)
-        model.compile(elman.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
-        history = model.fit(x, y, batch_size=8, epochs=10, shuffle=False, verbose=0)
-        losses.append(history.history["loss"])
+    x = np.random.default_rng(0).normal(size=(24, 4, 6, 5, 1)).astype("float32")
+
+    def make(activation):
+        return [ConvLSTM2D(3, 3, activation=activation), Flatten(), Dense(2, "softmax")]
+
+    losses = losses_both_ways(make, x, 10)
     np.testing.assert_allclose(*losses, rtol=1e-4)
     assert losses[0][-1] < 0.6 * losses[0][0]

@@ -37,7 +37,7 @@ _ALIASES = {
     "p": "rate",
     "alpha": "negative_slope",
 }
-_CONSUME_LESS = {"cpu": 0, "mem": 1, "gpu": 2}
+CONSUME_LESS = {"cpu": 0, "mem": 1, "gpu": 2}
 
 
 class Option:
@@ -183,20 +183,20 @@ def _bind(
 
 def _real(where: str, key: str, value: Any, known: Mapping[str, Option]) -> tuple[str, Any]:
     """Name and value of an argument given by its older name; TypeError for any other name."""
-    name = _ALIASES.get(key)
-    if name is None or name not in known:
+    name = older_name(key, known)
+    if name not in known:
         near = closest(key, known)
         raise TypeError(f"[{where}] unknown argument {key!r}; did you mean {near!r}?")
     if key == "consume_less":
-        if value not in _CONSUME_LESS:
+        if value not in CONSUME_LESS:
             raise ValueError(f"[{where}] {key}: expected 'cpu', 'mem' or 'gpu', got {value!r}")
-        value = _CONSUME_LESS[value]
+        value = CONSUME_LESS[value]
     warnings.warn(f"[{where}] {key} is an older Keras name of {name}", UserWarning, stacklevel=5)
     return name, value
 
 
 def older_name(key: str, known: Mapping[str, Any]) -> str:
-    """What an argument of a file of an older Keras is called today."""
+    """What an argument that an older Keras took is called today; a name without another stays."""
     new = _ALIASES.get(key)
     return key if key in known or new is None or new not in known else new
 

@@ -111,18 +111,21 @@ class WeightHolder:
         """Start values; an error for a weight that no memory holds says which one it is."""
         size = math.prod(sizes) * np.dtype(dtype).itemsize
         units = f"units={self.__dict__['units']}, " if "units" in self.__dict__ else ""
-        text = f"[{where}] {name}: expected a weight that fits the memory, got shape {sizes} "
-        text += f"({units}layer {self.name!r})"
+
+        def too_large(limit: str = "the memory") -> str:
+            got = f"got shape {sizes} ({units}layer {self.name!r})"
+            return f"[{where}] {name}: expected a weight that fits {limit}, {got}"
+
         if size > np.iinfo(np.int64).max:
-            raise ValueError(text)
+            raise ValueError(too_large())
         if not _context.spend(size):
-            raise ValueError(text.replace("the memory", "the file, which has fewer bytes"))
+            raise ValueError(too_large("the file, which has fewer bytes"))
         if _context.has_budget():
             initializer = initializers.Zeros()
         try:
             return as_tensor(start_values(initializer, sizes, dtype), dtype)
         except MemoryError:
-            raise MemoryError(text) from None
+            raise MemoryError(too_large()) from None
 
     def _found(self) -> tuple[list[Any], list[WeightHolder]]:
         """Own variables and parts, each in order of creation."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-import zlib
 from typing import Any
 
+from elman.saving import npz
 from elman.saving.atomic import atomic_write
 from elman.saving.stored import mismatch
 
@@ -17,8 +17,7 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _MAX_TEXT = 1 << 26
 # Keras compresses nothing; numbers that something else compressed became a little smaller.
 _MAX_RATIO, _SLACK = 100, 1 << 24
-# What zipfile raises for a damaged, encrypted or unsupported archive.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError)
+_DAMAGED = (*npz.DAMAGED, ValueError)
 
 
 def is_one(path: str) -> bool:
@@ -56,11 +55,10 @@ class Archive:
         """The content of an entry that is JSON."""
         if self.size(name) > _MAX_TEXT:
             raise mismatch(self.path, f"{name}: expected at most {_MAX_TEXT} bytes of text")
+        text = self.read(name)
         try:
-            return json.loads(self.read(name))
+            return json.loads(text)
         except (ValueError, RecursionError) as error:
-            if str(error).startswith("["):
-                raise
             raise self.bad(f"{name}: {error}") from None
 
     def size(self, name: str) -> int:

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from elman.saving.stored import Stored, mismatch
+from elman.saving.atomic import atomic_write
+from elman.saving.stored import Stored, from_bfloat16, mismatch
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # HDF5 keeps an attribute in 64 kB; longer lists are split into name0, name1, ... as Keras does.
@@ -43,6 +44,13 @@ def image(fill: Callable[[Any], None]) -> bytes:
     with h5py().File(memory, "w") as root:
         fill(root)
     return memory.getvalue()
+
+
+def write(path: str, fill: Callable[[Any], None]) -> None:
+    """Write a file that `fill(root group)` fills, atomically."""
+    data = image(fill)
+    with atomic_write(path) as file:
+        file.write(data)
 
 
 def write_names(group: Any, attribute: str, names: Sequence[str]) -> None:
@@ -231,5 +239,4 @@ class Tree:
             value = np.asarray(dataset[()])
         if not bfloat16:
             return value
-        bits = np.frombuffer(value.tobytes(), "<u2").astype("<u4") << 16
-        return bits.view("<f4").reshape(value.shape)
+        return from_bfloat16(np.frombuffer(value.tobytes(), "<u2")).reshape(value.shape)

@@ -56,7 +56,8 @@ def _taken(layer: Any, left: Arrays, old: bool, flip: bool) -> Arrays:
     if hasattr(layer, "layers"):
         trained = [a for part in layer.layers for a in _some(part, True, left, old, flip)]
         return trained + [a for part in layer.layers for a in _some(part, False, left, old, flip)]
-    return _converted(layer, _front(left, _count(layer, left) if old else None, layer), old, flip)
+    count = _count(layer, left) if old else len(layer.weights)
+    return _converted(layer, _front(left, count), old, flip)
 
 
 def _some(layer: Any, trained: bool, left: Arrays, old: bool, flip: bool) -> Arrays:
@@ -66,11 +67,10 @@ def _some(layer: Any, trained: bool, left: Arrays, old: bool, flip: bool) -> Arr
         return []
     if len(weights) == len(layer.weights):
         return _taken(layer, left, old, flip)
-    return _front(left, len(weights), layer)
+    return _front(left, len(weights))
 
 
-def _front(left: Arrays, count: int | None, layer: Any) -> Arrays:
-    count = len(layer.weights) if count is None else count
+def _front(left: Arrays, count: int) -> Arrays:
     taken, left[:] = left[:count], left[count:]
     return taken
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from elman.layers._options import CONSUME_LESS
+
 # Older name -> present name, where the layer has the present one.
 _NAMES = {
     "nb_filter": "filters",
@@ -28,7 +30,6 @@ _EMBEDDING = {
     "W_regularizer": "embeddings_regularizer",
     "W_constraint": "embeddings_constraint",
 }
-_IMPLEMENTATIONS = {"cpu": 0, "mem": 1, "gpu": 2}
 _FORMATS = {"tf": "channels_last", "th": "channels_first", "default": None}
 # What has no counterpart, with the values that change nothing.
 _OFF: dict[str, tuple[Any, ...]] = {
@@ -56,7 +57,7 @@ def renamed(name: str, config: Mapping[str, Any], known: Mapping[str, Any]) -> d
         if new == "data_format" and isinstance(value, str):
             value = _FORMATS.get(value, value)
         if key == "consume_less" and isinstance(value, str):
-            value = _IMPLEMENTATIONS.get(value, value)
+            value = CONSUME_LESS.get(value, value)
         if key not in known and key in _OFF and value in _OFF[key]:
             continue
         found[new] = _penalty(value) if new.endswith("_regularizer") else value

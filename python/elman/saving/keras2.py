@@ -15,7 +15,7 @@ from typing import Any
 
 from elman.saving import hdf5, keras1
 from elman.saving.hdf5 import Tree
-from elman.saving.stored import Pairs, Stored, check_names, mismatch
+from elman.saving.stored import Pairs, Stored, check_names, mismatch, trained_first
 
 # What the files say they were written by: their layout and conventions are those of this version.
 KERAS_VERSION, BACKEND = "2.15.0", "tensorflow"
@@ -31,8 +31,7 @@ def weights_of(layer: Any) -> list[Any]:
 
 def _top_level(model: Any) -> list[Any]:
     """Weights of a subclassed model itself, not of its layers."""
-    own = model._found()[0]
-    return [*(w for w in own if w.trainable), *(w for w in own if not w.trainable)]
+    return trained_first(model._found()[0])
 
 
 # -- writing --------------------------------------------------------------------------------------

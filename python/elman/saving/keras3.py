@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from elman.layers._weights import _NOT_PARTS, WeightHolder
 from elman.layers.cudnn import CuDNN
 from elman.saving.hdf5 import Tree
-from elman.saving.stored import Pairs, check_names
+from elman.saving.stored import Pairs, check_names, trained_first
 
 # What files hold besides the weights of layers.
 _OTHER_ROOTS = frozenset({"optimizer", "metrics", "compile_metrics", "loss_tracker"})
@@ -59,8 +59,7 @@ def _walk(holder: Any, place: str, naming: Naming, known: set[int]) -> Iterator[
         return
     known.add(id(holder))
     flat = _is_flat(holder, naming)
-    own = holder.weights if flat else holder._found()[0]
-    own = [*(w for w in own if w.trainable), *(w for w in own if not w.trainable)]
+    own = trained_first(holder.weights if flat else holder._found()[0])
     own = [weight for weight in own if id(weight) not in known]
     known.update(map(id, own))
     yield from ((f"{place}vars/{index}", weight) for index, weight in enumerate(own))

@@ -180,8 +180,8 @@ def _options(name: str, config: dict[str, Any], version: int) -> dict[str, Any]:
     config = {key: _activation(key, value, version) for key, value in config.items()}
     own = _OPTIMIZER_OUT if version == 2 and hasattr(optimizers, name) else {}
     out = own | _ALWAYS_OUT | _LEFT_OUT[version] | _LEFT_OUT_BY_CLASS[version].get(name, {})
-    if name == "SimpleRNN":  # its one gate has the same mask either way
-        config.pop("implementation", None) if version == 3 else None
+    if name == "SimpleRNN" and version == 3:  # its one gate has the same mask either way
+        config.pop("implementation", None)
     if name == "InputLayer":
         shape = config.pop("batch_input_shape", None)
         config.pop("trainable", None)
@@ -258,6 +258,6 @@ def _call_of_2(call: Mapping[str, Any]) -> list[Any]:
 def _place_of_2(value: Any) -> Any:
     if isinstance(value, list):
         return [_place_of_2(item) for item in value]
-    if isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__":
+    if isinstance(value, Mapping) and value.get("class_name") == keras_graph.TENSOR:
         return list(value["config"]["keras_history"])
     return value

@@ -14,7 +14,7 @@ from typing import Any
 from elman._errors import fail_text
 from elman.saving import keras_ops
 
-_TENSOR = "__keras_tensor__"
+TENSOR = "__keras_tensor__"
 _OPS = "keras.src.ops"
 # Operations that .h5 files, which have no modules, hold for masks.
 _OF_MASKS = frozenset({"NotEqual", "Any"})
@@ -110,7 +110,6 @@ def without_operations(config: Config) -> Config:
     ops = {_name(entry): entry for entry in entries if _is_operation(entry)}
     if _places(config.get("output_layers"), ops):
         raise _no_operation(next(iter(ops.values())))
-    dropped = dict(ops)
     for entry in entries:
         if _name(entry) not in ops:
             for call in _calls(entry):
@@ -119,14 +118,14 @@ def without_operations(config: Config) -> Config:
                     raise _no_operation(ops[used[0]])
     made = [_made_masks(entry) for entry in entries]
     sources = {source for found in made for source in found}
-    for entry in dropped.values():
+    for entry in ops.values():
         if entry["class_name"] == "NotEqual" and _comparison(entry) not in sources:
             raise _no_operation(entry)
-    if dropped and not any(entry["class_name"] == "NotEqual" for entry in dropped.values()):
-        raise _no_operation(next(iter(dropped.values())))
+    if ops and not any(entry["class_name"] == "NotEqual" for entry in ops.values()):
+        raise _no_operation(next(iter(ops.values())))
     kept = []
     for entry in entries:
-        if _name(entry) in dropped:
+        if _name(entry) in ops:
             continue
         calls = [
             _without(_without(call, "training"), "mask" if _places(_mask(call), ops) else None)

@@ -18,7 +18,7 @@ _Path = str | os.PathLike[str]
 
 
 # What zipfile raises for a damaged, encrypted or unsupported archive.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 
 
 class _Entry(NamedTuple):
@@ -69,7 +69,7 @@ def load_npz(
             if check is not None:
                 check({name: entry.shape for name, entry in entries.items()})
             return {name: _read(archive, entry) for name, entry in entries.items()}
-    except _DAMAGED as error:
+    except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # no such file, no permission
         raise _bad(path, str(error) or type(error).__name__) from None

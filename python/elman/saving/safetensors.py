@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from elman.saving.atomic import atomic_write
+from elman.saving.stored import from_bfloat16
 
 # The limit of the reference implementation; a larger header is an attack or an accident.
 MAX_HEADER = 100_000_000
@@ -120,7 +121,7 @@ def load_safetensors(path: _Path) -> dict[str, np.ndarray]:
         count = (last - first) // dtype.itemsize
         flat = np.frombuffer(data, dtype=dtype, count=count, offset=begin + first)
         if entry["dtype"] == _BFLOAT16:
-            flat = (flat.astype("<u4") << 16).view("<f4")
+            flat = from_bfloat16(flat)
         out[name] = flat.reshape(shape)
     _check_cover(path, spans, len(data) - begin)
     return out

@@ -26,6 +26,16 @@ class Stored(NamedTuple):
 Pairs = Sequence[tuple[Any, Stored]]
 
 
+def trained_first(weights: Sequence[Any]) -> list[Any]:
+    """The weights of a layer in the order of Keras: those that are trained come first."""
+    return sorted(weights, key=lambda weight: not weight.trainable)
+
+
+def from_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """float32 of the same shape from the bits of bfloat16, which numpy does not have."""
+    return (bits.astype("<u4") << 16).view("<f4")
+
+
 def mismatch(path: str, text: str) -> ValueError:
     """The error for a file that does not belong to the model."""
     return ValueError(f"[{WHERE}] {path!r}: {text}")

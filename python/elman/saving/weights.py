@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,7 +14,6 @@ import numpy as np
 from elman._errors import fail_text
 from elman._names import snake_case
 from elman.saving import archive, hdf5, keras2, keras3
-from elman.saving.atomic import atomic_write
 from elman.saving.npz import load_npz, save_npz
 from elman.saving.safetensors import load_safetensors, save_safetensors
 from elman.saving.stored import WHERE, Stored, assign, check_names, check_size, mismatch
@@ -86,22 +85,24 @@ def _arrays(model: Any) -> dict[str, np.ndarray]:
 
 
 def _load_npz(model: Any, path: str) -> None:
+    named: dict[str, Any] = {}
+
     def check(shapes: dict[str, tuple[int, ...]]) -> None:
-        named = _names_as_in(model, shapes)
-        _check(path, named, shapes)
+        named.update(_matched(model, path, shapes))
         for name, weight in named.items():
             check_size(path, weight, name, shapes[name])
 
-    _assign_named(model, path, load_npz(path, check))
+    _assign_named(model, path, named, load_npz(path, check))
 
 
 def _load_safetensors(model: Any, path: str) -> None:
-    _assign_named(model, path, load_safetensors(path))
+    found = load_safetensors(path)
+    _assign_named(model, path, _matched(model, path, found), found)
 
 
-def _assign_named(model: Any, path: str, found: dict[str, np.ndarray]) -> None:
-    named = _names_as_in(model, found)
-    _check(path, named, found)
+def _assign_named(
+    model: Any, path: str, named: dict[str, Any], found: dict[str, np.ndarray]
+) -> None:
     pairs = [
         (weight, Stored(name, found[name].shape, found[name].dtype, lambda n=name: found[n]))
         for name, weight in named.items()
@@ -118,26 +119,23 @@ def _names_as_in(model: Any, found: Container[str]) -> dict[str, Any]:
     return before if all(name in found for name in before) else names
 
 
-def _check(path: str, weights: dict[str, Any], found: Iterable[str]) -> None:
-    known = set(found)
-    missing = [name for name in weights if name not in known]
-    check_names(path, missing, [name for name in found if name not in weights])
+def _matched(model: Any, path: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights by the names of the file. Errors: ValueError for one that only one side has."""
+    named = _names_as_in(model, found)
+    missing = [name for name in named if name not in found]
+    check_names(path, missing, [name for name in found if name not in named])
+    return named
 
 
 # -- HDF5 -----------------------------------------------------------------------------------------
 
 
 def _save_keras2(model: Any, path: str) -> None:
-    _write(path, hdf5.image(lambda root: keras2.write(root, model)))
+    hdf5.write(path, lambda root: keras2.write(root, model))
 
 
 def _save_keras3(model: Any, path: str) -> None:
-    _write(path, hdf5.image(lambda root: keras3.write(root, model)))
-
-
-def _write(path: str, data: bytes) -> None:
-    with atomic_write(path) as file:
-        file.write(data)
+    hdf5.write(path, lambda root: keras3.write(root, model))
 
 
 def _load_hdf5(model: Any, path: str, by_name: bool = False) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 from elman import _context
 from elman._serialization import one_configuration, serialize_object
 from elman.saving import archive, compiled, hdf5, keras2, keras3, keras_config
-from elman.saving.atomic import atomic_write
 from elman.saving.stored import mismatch
 from elman.saving.weights import checked_path, load_hdf5
 
@@ -43,9 +42,7 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     if path.lower().endswith(".keras"):
         archive.write(path, _entries(model, where))
     else:
-        data = hdf5.image(lambda root: _fill(root, model, where))
-        with atomic_write(path) as file:
-            file.write(data)
+        hdf5.write(path, lambda root: _fill(root, model, where))
 
 
 def _entries(model: Any, where: str) -> dict[str, bytes]:

@@ -128,10 +128,6 @@ inline Packet<T> slope_inside_unit(const Packet<T>& y, T slope) {
   return simd::select_less<Packet<T>>(y, simd::set1<T>(T(1)), up, simd::mul(s, simd::zero<T>()));
 }
 
-}  // namespace detail
-
-namespace detail {
-
 // The activations of more operations than a call costs.
 template <class T>
 __attribute__((always_inline)) inline Packet<T> activate_long(Activation kind, const Packet<T>& x) {
@@ -150,8 +146,10 @@ __attribute__((always_inline)) inline Packet<T> activate_long(Activation kind, c
       return simd::mul(x, math::sigmoid<T>(x));
     case Activation::gelu:
       return simd::mul(x, math::normal_cdf<T>(x));
+    case Activation::mish:
+      return simd::mul(x, tanh_softplus<T>(x));
     default:
-      return simd::mul(x, tanh_softplus<T>(x));  // mish
+      return x;
   }
 }
 template <class T>
