@@ -67,7 +67,9 @@ class BackwardRows {
             }
             step(k, row, block, dh);
           },
-          [&](Index row, Index block) { fetch_saved(k, row, block); });
+          [&](kernels::FetchList& fetches, Index row, Index block, int blocks) {
+            fetch_saved(fetches, k, row, block, blocks);
+          });
       whole_rows<0>(k, active);
       if constexpr (Cell::kPhases > 1) {
         recurrent<1>(k, active,
@@ -166,7 +168,9 @@ class BackwardRows {
           row += first;
           epilogue(row, block, scales ? simd::mul(dh, factor(0, row, block)) : dh);
         },
-        [&](Index row, Index block) { ahead(first + row, block); });
+        [&](kernels::FetchList& fetches, Index row, Index block, int count) {
+          ahead(fetches, first + row, block, count);
+        });
   }
 
   // sum over gates of m_g (dZ_g U_g^T): one product per gate over its part of the packed rows.
@@ -195,17 +199,17 @@ class BackwardRows {
 
   // What the epilogue of step k will read and write: rows apart, out of sight of the hardware
   // prefetchers.
-  __attribute__((always_inline)) void fetch_saved(Index k, Index row, Index block) const {
-    const Index n = rows_.sample(row), j = block * kW;
+  void fetch_saved(kernels::FetchList& fetches, Index k, Index row, Index block, int blocks) const {
+    const Index n = rows_.sample(row), j = block * kW, bytes = blocks * kW * Index(sizeof(T));
     const T* kept = slots(row, k) + j;
-    for (Index slot = 0; slot < kS; ++slot) simd::prefetch(kept + slot * hp_);
-    if (d_.out && d_.out.step != 0) simd::prefetch(d_.out.at(n, rows_.step(row, k)) + j);
+    for (Index slot = 0; slot < kS; ++slot) fetches.add(kept + slot * hp_, bytes);
+    if (d_.out && d_.out.step != 0) fetches.add(d_.out.at(n, rows_.step(row, k)) + j, bytes);
     const Index before = rows_.before(row, k);
     if (before < 0) return;
     if (Cell::kStates == 2) {
-      simd::prefetch(saved_.c + rows_.kept(row, k - 1) * hp_ + j);
-    } else {
-      simd::prefetch(saved_.h.at(n, before) + j);
+      fetches.add(saved_.c + rows_.kept(row, k - 1) * hp_ + j, bytes);
+    } else if (Cell::kGates > 1) {
+      fetches.add(saved_.h.at(n, before) + j, bytes);
     }
   }
 

@@ -174,7 +174,9 @@ class ForwardRows {
             forward_unit<Cell, P, T>(fn_, u);
             if constexpr (P + 1 == Cell::kPhases) write(k, row, block, u);
           },
-          [&](Index row, Index block) { fetch_targets(k, row, block); });
+          [&](kernels::FetchList& fetches, Index row, Index block, int blocks) {
+            fetch_targets(fetches, k, row, block, blocks);
+          });
     });
     if constexpr (!Activations::kKnown) {
       if (sums_) whole_rows<P>(k, h_prev, h_next);
@@ -215,13 +217,13 @@ class ForwardRows {
 
   // The lines that a tile's epilogue will write lie rows apart, where no hardware prefetcher sees
   // them coming.
-  __attribute__((always_inline)) void fetch_targets(Index k, Index row, Index block) {
-    const Index j = block * kW;
-    simd::prefetch(out_.out.at(rows_.sample(row), rows_.step(row, k)) + j);
+  void fetch_targets(kernels::FetchList& fetches, Index k, Index row, Index block, int blocks) {
+    const Index j = block * kW, bytes = blocks * kW * Index(sizeof(T));
+    fetches.add(out_.out.at(rows_.sample(row), rows_.step(row, k)) + j, bytes);
     if (out_.saved.slots == nullptr) return;
     const T* saved = slots(row, k) + j;
-    for (Index slot = 0; slot < kS; ++slot) simd::prefetch(saved + slot * hp_);
-    if (Cell::kStates == 2) simd::prefetch(out_.saved.c + rows_.kept(row, k) * hp_ + j);
+    for (Index slot = 0; slot < kS; ++slot) fetches.add(saved + slot * hp_, bytes);
+    if (Cell::kStates == 2) fetches.add(out_.saved.c + rows_.kept(row, k) * hp_ + j, bytes);
   }
 
   // Output, states that are asked for, and what training keeps.

@@ -164,10 +164,12 @@ __attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Index firs
 /// One tile of sums, init included.
 template <class T, class Gates>
 __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int height,
-                                         Index block, int width, const T* init, T* sums) {
+                                         Index block, int width, const T* init, T* sums,
+                                         kernels::Fetches* fetches) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
   kernels::Tile<T> tile;
+  tile.fetches = fetches;
   tile.out = sums;
   tile.out_row = width * kS * kW;
   tile.out_block = kS * kW;
@@ -251,7 +253,7 @@ __attribute__((noinline)) StepProduct<T> pack_rows(StepProduct<T> p, Index rows)
 
 /// What a loop without prefetching passes as `ahead`.
 struct NothingAhead {
-  void operator()(Index, Index) const {}
+  void operator()(kernels::FetchList&, Index, Index, int) const {}
 };
 
 }  // namespace detail
@@ -284,7 +286,8 @@ inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
 /// Runs the product for rows [0, rows) and a range of blocks; epilogue(row, block, sums) gets the
 /// kSlots sums of W units each, still in L1. Blocks are the outer loop, so that a block's weights
 /// are read once for all rows; a depth whose weights do not fit into L2 is cut into passes.
-/// ahead(row, block) is called a tile's sums before the epilogue: time to fetch what it will touch.
+/// ahead(fetches, row, block, blocks) is asked before a tile's sums for what its epilogue will
+/// touch.
 template <class T, class Gates, class Epilogue, class Ahead = detail::NothingAhead>
 inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilogue&& epilogue,
                       Ahead&& ahead = {}) {
@@ -303,6 +306,8 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
   }
   const StepProduct<T>& product = packed ? *packed : p;
   alignas(64) T tile_buffer[48 * kW];
+  kernels::FetchList list;
+  kernels::Fetches fetches;
   for (Index left = blocks.end - blocks.begin; left > 0;) {
     const int width = kernels::blocks_for<kS>(tallest, left);
     left -= width;
@@ -318,13 +323,13 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
       for (Index row = 0; row < rows;) {
         const int height = kernels::TileShape<kS>::rows(rows - row);
         T* sums = passes == 1 ? buffer : buffer + row * width * kS * kW;
-        if (last) {
-          for (int r = 0; r < height; ++r) {
-            for (int u = 0; u < width; ++u) ahead(row + r, block + u);
-          }
+        if (last && !std::is_same_v<std::remove_cvref_t<Ahead>, detail::NothingAhead>) {
+          list.clear();
+          for (int r = 0; r < height; ++r) ahead(list, row + r, block, width);
+          fetches = list.spread((part.x.depth + part.h.depth) * kernels::TileShape<kS>::passes(height, width));
         }
         detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
-                                    sums);
+                                    sums, &fetches);
         for (int r = 0; last && r < height; ++r) {
           for (int u = 0; u < width; ++u) {
             epilogue(row + r, block + u, sums + (r * width + u) * kS * kW);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "elman/core/threads.hpp"
 #include "elman/kernels/packed.hpp"
@@ -37,6 +38,7 @@ struct ColumnGroup {
   T* c;
   Index ldc;
   bool add;  // start from C, not from zero
+  Fetches* fetches = nullptr;
 
   void run(int rows, Index first_row, const Operand<T>& operand) const {
     T* target = c + first_row * ldc;
@@ -47,6 +49,7 @@ struct ColumnGroup {
       tile.init_block = tile.out_block = kW;
       tile.out = target;
       tile.x = operand;
+      tile.fetches = fetches;
       return run_tile<T, Plain, Panel>(rows, blocks, tile);
     }
     alignas(64) T buffer[8 * 8 * kW];
@@ -204,7 +207,7 @@ inline void pack_panel_rows(const Located<T>& at, bool factors, Index m, Index k
       std::fill_n(panel, Height, T(0));
       continue;
     }
-    std::copy_n(at.a[k] + m, Height, panel);
+    std::memcpy(panel, at.a[k] + m, Height * sizeof(T));  // not a call, unlike std::copy_n
     if (factors) {
       for (int r = 0; r < Height; ++r) panel[r] *= at.factor[k][m + r];
     }
@@ -271,7 +274,11 @@ inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, cons
         const Index j = block * kW;
         const Index width = std::min(strip.columns - j, blocks * kW);
         pack_columns(at, strip.first + j, width, blocks, kc, columns);
-        const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, add || k0 > 0};
+        const Index next = j + blocks * kW;  // where the next group's columns of B begin
+        Fetches fetches;
+        fetches.start(reinterpret_cast<const void* const*>(at.b), next < strip.columns ? kc : 0,
+                      (strip.first + next) * Index(sizeof(T)), (rows.size() + 5) / 6 * kc);
+        const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, add || k0 > 0, &fetches};
         Operand<T> operand;
         operand.w = columns;
         operand.w_block = kc * kW;

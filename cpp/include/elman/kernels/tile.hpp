@@ -2,6 +2,9 @@
 // elman/kernels/tile.hpp: the inner product of elman: a few rows times a few packed unit blocks.
 #pragma once
 
+#include <algorithm>
+#include <limits>
+
 #include "elman/kernels/simd.hpp"
 
 namespace elman::kernels {
@@ -20,6 +23,56 @@ struct Operand {
   Index depth = 0;  // 0: absent
 };
 
+/// Cache lines to fetch while tiles sum, one every few k. All at once they would exceed what the
+/// processor keeps track of: the rest waits for room or, on AMD's Zen, is not fetched at all.
+class Fetches {
+ public:
+  /// The lines at `lines`, all moved by `offset` bytes, spread over `steps` values of k.
+  void start(const void* const* lines, Index count, Index offset, Index steps) {
+    lines_ = lines;
+    left_ = count;
+    offset_ = offset;
+    pace_ = count == 0 ? kNever : std::max<Index>(1, steps / count);
+  }
+  [[nodiscard]] Index pace() const { return pace_; }
+  void next() {
+    if (left_ == 0) return;
+    --left_;
+    simd::prefetch(static_cast<const char*>(*lines_++) + offset_);
+  }
+
+  static constexpr Index kNever = std::numeric_limits<Index>::max() / 2;
+
+ private:
+  const void* const* lines_ = nullptr;
+  Index left_ = 0, offset_ = 0, pace_ = kNever;
+};
+
+/// Addresses for Fetches. Beyond kMost lines nothing is fetched.
+class FetchList {
+ public:
+  void clear() { count_ = 0; }
+  /// The lines of bytes [begin, begin + bytes).
+  void add(const void* begin, Index bytes) {
+    const char* line = static_cast<const char*>(begin);
+    for (const char* end = line + bytes; line < end && count_ < kMost; line += kLine) {
+      lines_[count_++] = line;
+    }
+  }
+  [[nodiscard]] Fetches spread(Index steps) const {
+    Fetches out;
+    out.start(lines_, count_, 0, steps);
+    return out;
+  }
+
+ private:
+  static constexpr int kMost = 96;
+  static constexpr Index kLine = 64;
+
+  const void* lines_[kMost];
+  int count_ = 0;
+};
+
 /// One tile: out = init + x . Wx + h . Wh. All strides in elements.
 template <class T>
 struct Tile {
@@ -28,6 +81,7 @@ struct Tile {
   T* out = nullptr;  // W-aligned when the strides are multiples of W
   Index out_row = 0, out_block = 0, out_slot = 0;
   Operand<T> x, h;
+  Fetches* fetches = nullptr;
 };
 
 // A cell accumulates into `slots` sums per unit. x feeds the first `gates` of them and h the last
@@ -44,13 +98,14 @@ namespace detail {
 // on the rows beside it nor on the number of threads.
 template <class T, int R, int U, int S, int G, int First, bool Panel>
 inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
-                                                      const Operand<T>& op) {
+                                                      const Operand<T>& op,
+                                                      Fetches* fetches = nullptr) {
   constexpr int kW = simd::kWidth<T>;
   const T* w = op.w;
   const Index w_k = G == 1 ? op.w_k : Index(G) * kW;
   const T* a = op.a;
   const Index a_k = Panel ? R : op.k_stride;
-  for (Index k = 0; k < op.depth; ++k, a += a_k, w += w_k) {
+  const auto add_one = [&]() __attribute__((always_inline)) {
     const auto element = [&](int r) -> const T& { return a[Panel ? r : r * op.row_stride]; };
     if constexpr (R <= U * G && R * (U * S + 1) < simd::kRegisters) {
       // Fewer rows than weights: keep the rows' elements in registers and stream the weights.
@@ -87,6 +142,12 @@ inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
         }
       }
     }
+  };
+  const Index pace = fetches == nullptr ? Fetches::kNever : fetches->pace();
+  for (Index k = 0; k < op.depth;) {
+    const Index stop = std::min(op.depth, k + pace);
+    for (; k < stop; ++k, a += a_k, w += w_k) add_one();
+    if (fetches != nullptr) fetches->next();
   }
 }
 
@@ -118,8 +179,8 @@ __attribute__((noinline)) void tile_product(const Tile<T>& t) {
       }
     }
   }
-  accumulate<T, R, U, S, Gates::kGates, 0, Panel>(acc, t.x);
-  if constexpr (!Panel) accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel>(acc, t.h);
+  accumulate<T, R, U, S, Gates::kGates, 0, Panel>(acc, t.x, t.fetches);
+  if constexpr (!Panel) accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel>(acc, t.h, t.fetches);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -148,6 +209,8 @@ struct TileShape {
   static constexpr int kBudget = simd::kRegisters == 32 ? 24 : 12;
   static constexpr int kMaxRows = 6;
   static constexpr bool wide(int rows) { return rows * Slots > kBudget; }
+  /// How often a tile of `blocks` walks through the depth.
+  static constexpr int passes(int rows, int blocks) { return wide(rows) ? blocks * Slots / 2 : 1; }
   static constexpr int blocks(int rows) {
     if (wide(rows)) return 2;
     const int fit = kBudget / (rows * Slots);
