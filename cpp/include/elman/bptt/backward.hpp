@@ -168,6 +168,7 @@ class BackwardRows {
           row += first;
           epilogue(row, block, scales ? simd::mul(dh, factor(0, row, block)) : dh);
         },
+        detail::NothingToFinish{},
         [&](kernels::FetchList& fetches, Index row, Index block, int count) {
           ahead(fetches, first + row, block, count);
         });

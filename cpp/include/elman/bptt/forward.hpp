@@ -166,12 +166,18 @@ class ForwardRows {
     for_blocks(parts_, hp_ / kW, k % 2 != 0, [&](Blocks blocks) {
       run_phase<T, Phase>(
           p, active_, blocks,
-          [&](Index row, Index block, const T* sums) __attribute__((always_inline)) {
+          [&](Index row, Index block, T* sums) __attribute__((always_inline)) {
             if constexpr (!Activations::kKnown) {
               if (sums_) return sums_.template keep<P>(row, block, sums);
             }
+            begin_unit<Cell, P, T>(fn_, unit(k, row, block, sums, h_prev, h_next), sums);
+          },
+          [&](Index row, Index block, const T* sums) __attribute__((always_inline)) {
+            if constexpr (!Activations::kKnown) {
+              if (sums_) return;
+            }
             const ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
-            forward_unit<Cell, P, T>(fn_, u);
+            finish_unit<Cell, P, T>(fn_, u, sums);
             if constexpr (P + 1 == Cell::kPhases) write(k, row, block, u);
           },
           [&](kernels::FetchList& fetches, Index row, Index block, int blocks) {

@@ -251,7 +251,10 @@ __attribute__((noinline)) StepProduct<T> pack_rows(StepProduct<T> p, Index rows)
   return p;
 }
 
-/// What a loop without prefetching passes as `ahead`.
+/// What a loop passes as `finish` or `ahead` that has no use for them.
+struct NothingToFinish {
+  void operator()(Index, Index, const void*) const {}
+};
 struct NothingAhead {
   void operator()(kernels::FetchList&, Index, Index, int) const {}
 };
@@ -260,9 +263,9 @@ struct NothingAhead {
 
 /// run_phase() where gates have operands of their own. A tile of all gates would have a single
 /// block and few rows, a fifth of the speed; here the sums of many rows are made gate by gate.
-template <class T, class Gates, class Epilogue>
+template <class T, class Gates, class Epilogue, class Finish>
 inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
-                             Epilogue&& epilogue) {
+                             Epilogue&& epilogue, Finish&& finish) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
   constexpr Index kMostRows = 48;  // their sums stay in L1
@@ -275,7 +278,9 @@ inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
       detail::gate_sums<T, Gates>(p, row, height, block, width, buffer);
       for (Index r = 0; r < height; ++r) {
         for (Index u = 0; u < width; ++u) {
-          epilogue(row + r, block + u, buffer + (r * width + u) * kS * kW);
+          T* sums = buffer + (r * width + u) * kS * kW;
+          epilogue(row + r, block + u, sums);
+          finish(row + r, block + u, sums);
         }
       }
       block += width;
@@ -284,18 +289,20 @@ inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
 }
 
 /// Runs the product for rows [0, rows) and a range of blocks; epilogue(row, block, sums) gets the
-/// kSlots sums of W units each, still in L1. Blocks are the outer loop, so that a block's weights
+/// kSlots sums of W units each, still in L1, and may change them; finish(row, block, sums) follows
+/// when it has had all units of the tile. Blocks are the outer loop, so that a block's weights
 /// are read once for all rows; a depth whose weights do not fit into L2 is cut into passes.
 /// ahead(fetches, row, block, blocks) is asked before a tile's sums for what its epilogue will
 /// touch.
-template <class T, class Gates, class Epilogue, class Ahead = detail::NothingAhead>
+template <class T, class Gates, class Epilogue, class Finish = detail::NothingToFinish,
+          class Ahead = detail::NothingAhead>
 inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilogue&& epilogue,
-                      Ahead&& ahead = {}) {
+                      Finish&& finish = {}, Ahead&& ahead = {}) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
   if constexpr (Gates::kGates > 1) {
     if (p.x.gate != 0 || p.h.gate != 0) {
-      return run_gate_by_gate<T, Gates>(p, rows, blocks, epilogue);
+      return run_gate_by_gate<T, Gates>(p, rows, blocks, epilogue, finish);
     }
   }
   const int tallest = kernels::TileShape<kS>::rows(rows);
@@ -330,10 +337,14 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
         }
         detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
                                     sums, &fetches);
-        for (int r = 0; last && r < height; ++r) {
-          for (int u = 0; u < width; ++u) {
-            epilogue(row + r, block + u, sums + (r * width + u) * kS * kW);
+        const auto for_units = [&](auto&& f) __attribute__((always_inline)) {
+          for (int r = 0; r < height; ++r) {
+            for (int u = 0; u < width; ++u) f(row + r, block + u, sums + (r * width + u) * kS * kW);
           }
+        };
+        if (last) for_units(epilogue);
+        if (last && !std::is_same_v<std::remove_cvref_t<Finish>, detail::NothingToFinish>) {
+          for_units(finish);
         }
         row += height;
       }

@@ -183,13 +183,20 @@ class Stream {
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
     for_blocks(parts_, hp_ / kW, now_ != 0, [&](Blocks blocks) {
       run_phase<T, Phase>(
-          p, rows, blocks, [&](Index r, Index block, const T* z) __attribute__((always_inline)) {
+          p, rows, blocks,
+          [&](Index r, Index block, T* z) __attribute__((always_inline)) {
             if constexpr (!Activations::kKnown) {
               if (sums) return sums.template keep<P>(r, block, z);
             }
+            begin_unit<Cell, P, T>(fn, unit(first + r, block, z), z);
+          },
+          [&](Index r, Index block, const T* z) __attribute__((always_inline)) {
+            if constexpr (!Activations::kKnown) {
+              if (sums) return;
+            }
             const Index row = first + r, j = block * kW;
             const ForwardUnit<T> u = unit(row, block, z);
-            forward_unit<Cell, P, T>(fn, u);
+            finish_unit<Cell, P, T>(fn, u, z);
             if constexpr (P + 1 == Cell::kPhases) {
               simd::store_partial<T>(out + row * units() + j, simd::load<T>(u.h), units() - j);
             }

@@ -200,7 +200,7 @@ class WholeRows {
           u.h += j;
           u.c = copy_ + j;
           if (u.saved != nullptr) u.saved += j;
-          Cell::template forward<P, T>(fn_, u);
+          elman::detail::whole_forward<Cell, P, T>(fn_, u);
         });
     if (Cell::kStates == 2) std::copy_n(copy_, hp_, row.c);
   }

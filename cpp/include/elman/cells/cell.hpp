@@ -4,6 +4,7 @@
 
 #include <array>
 #include <type_traits>
+#include <utility>
 
 #include "elman/kernels/softmax.hpp"
 #include "elman/kernels/tile.hpp"
@@ -23,6 +24,9 @@ namespace elman {
 //   kXGate, kHGate   the Keras gate whose columns feed slot s from x, and from h (-1: none)
 //   kBias            which bias a slot starts from: input row, recurrent row, or their sum
 //   forward<p>       one row, one packet of units: sums z -> saved slots, states
+//   finish<p>        the end of forward, where an activation waits for those before it: it gets the
+//                    two packets that forward then returns. The loop runs it when forward is done
+//                    for a tile, so that no unit waits for the chain of another
 //   backward<p>      the reverse; returns what flows to h_prev besides the product
 //
 //   kWaits, kWaitsBackward
@@ -156,6 +160,12 @@ struct ForwardUnit {
   simd::Packet<T> kept(int slot) const { return simd::load<T>(saved + slot * slot_stride); }
 };
 
+/// What a forward step leaves to its end.
+template <class T>
+struct Pending {
+  simd::Packet<T> first, second;
+};
+
 /// One row and one packet of units of a backward step: the saved slots become their gradients.
 template <class T>
 struct BackwardUnit {
@@ -177,8 +187,27 @@ struct BackwardUnit {
 namespace detail {
 
 template <class Cell, int P, class T, class Activations>
+inline constexpr bool kHasFinish = !std::is_void_v<decltype(Cell::template forward<P, T>(
+    std::declval<const Activations&>(), std::declval<const ForwardUnit<T>&>()))>;
+
+/// Whether begin_unit() leaves something to finish_unit().
+template <class Cell, int P, class T, class Activations>
+inline constexpr bool kInTwo = std::is_same_v<T, float> && kHasFinish<Cell, P, T, Activations>;
+
+/// A cell's phase P for one unit, from its sums to its states.
+template <class Cell, int P, class T, class Activations>
+__attribute__((always_inline)) inline void whole_forward(const Activations& fn,
+                                                         const ForwardUnit<T>& u) {
+  if constexpr (kHasFinish<Cell, P, T, Activations>) {
+    Cell::template finish<P, T>(fn, u, Cell::template forward<P, T>(fn, u));
+  } else {
+    Cell::template forward<P, T>(fn, u);
+  }
+}
+
+template <class Cell, int P, class T, class Activations>
 __attribute__((noinline)) void forward_apart(const Activations& fn, const ForwardUnit<T>& u) {
-  Cell::template forward<P, T>(fn, u);
+  whole_forward<Cell, P, T>(fn, u);
 }
 template <class Cell, int P, class T, class Activations>
 __attribute__((noinline)) simd::Packet<T> backward_apart(const Activations& fn,
@@ -194,9 +223,30 @@ template <class Cell, int P, class T, class Activations>
 __attribute__((always_inline)) inline void forward_unit(const Activations& fn,
                                                         const ForwardUnit<T>& u) {
   if constexpr (std::is_same_v<T, float>) {
-    Cell::template forward<P, T>(fn, u);
+    detail::whole_forward<Cell, P, T>(fn, u);
   } else {
     detail::forward_apart<Cell, P, T>(fn, u);
+  }
+}
+
+/// The same in two parts, with what is pending in `sums`, which u.z refers to.
+template <class Cell, int P, class T, class Activations>
+__attribute__((always_inline)) inline void begin_unit(const Activations& fn,
+                                                      const ForwardUnit<T>& u, T* sums) {
+  if constexpr (detail::kInTwo<Cell, P, T, Activations>) {
+    const Pending<T> pending = Cell::template forward<P, T>(fn, u);
+    simd::store<T>(sums, pending.first);
+    simd::store<T>(sums + simd::kWidth<T>, pending.second);
+  } else {
+    forward_unit<Cell, P, T>(fn, u);
+  }
+}
+template <class Cell, int P, class T, class Activations>
+__attribute__((always_inline)) inline void finish_unit(const Activations& fn,
+                                                       const ForwardUnit<T>& u, const T* sums) {
+  if constexpr (detail::kInTwo<Cell, P, T, Activations>) {
+    Cell::template finish<P, T>(
+        fn, u, Pending<T>{simd::load<T>(sums), simd::load<T>(sums + simd::kWidth<T>)});
   }
 }
 template <class Cell, int P, class T, class Activations>

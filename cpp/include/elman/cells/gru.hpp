@@ -24,17 +24,23 @@ struct GruResetAfter {
   static constexpr unsigned kWaits = 0b100, kWaitsBackward = 0b100;
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static void forward(const Activations& f,
-                                                     const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) static Pending<T> forward(const Activations& f,
+                                                           const ForwardUnit<T>& u) {
     const auto zz = u.sum(1), zr = u.sum(2), inner = u.sum(3);
     const auto z = f.template gate<T>(zz);
     const auto r = f.template gate<T>(zr);
-    const auto zg = simd::madd(r, inner, u.sum(0));
-    const auto g = f.template act<T>(zg);
-    u.save(0, kernels::to_save<T>(f.activation, zg, g));
     u.save(1, kernels::to_save<T>(f.recurrent, zz, z));
     u.save(2, kernels::to_save<T>(f.recurrent, zr, r));
     u.save(3, inner);
+    return {simd::madd(r, inner, u.sum(0)), z};
+  }
+
+  template <int P, class T, class Activations>
+  __attribute__((always_inline)) static void finish(const Activations& f, const ForwardUnit<T>& u,
+                                                    const Pending<T>& pending) {
+    const auto& [zg, z] = pending;
+    const auto g = f.template act<T>(zg);
+    u.save(0, kernels::to_save<T>(f.activation, zg, g));
     // z h + (1 - z) g = g + z (h - g)
     simd::store<T>(u.h, simd::madd(z, simd::sub(simd::load<T>(u.h_prev), g), g));
   }

@@ -22,8 +22,8 @@ struct Lstm {
   static constexpr unsigned kWaits = 0b10000, kWaitsBackward = 0b110;
 
   template <int P, class T, class Activations>
-  __attribute__((always_inline)) static void forward(const Activations& fn,
-                                                     const ForwardUnit<T>& u) {
+  __attribute__((always_inline)) static Pending<T> forward(const Activations& fn,
+                                                           const ForwardUnit<T>& u) {
     const auto zi = u.sum(0), zf = u.sum(1), zg = u.sum(2), zo = u.sum(3);
     const auto i = fn.template gate<T>(zi);
     const auto f = fn.template gate<T>(zf);
@@ -35,6 +35,13 @@ struct Lstm {
     u.save(2, kernels::to_save<T>(fn.activation, zg, g));
     u.save(3, kernels::to_save<T>(fn.recurrent, zo, o));
     simd::store<T>(u.c, c);
+    return {c, o};
+  }
+
+  template <int P, class T, class Activations>
+  __attribute__((always_inline)) static void finish(const Activations& fn, const ForwardUnit<T>& u,
+                                                    const Pending<T>& pending) {
+    const auto& [c, o] = pending;
     simd::store<T>(u.h, simd::mul(o, fn.template act<T>(c)));
   }
 
