@@ -27,8 +27,9 @@ struct GruResetAfter {
   __attribute__((always_inline)) static Pending<T> forward(const Activations& f,
                                                            const ForwardUnit<T>& u) {
     const auto zz = u.sum(1), zr = u.sum(2), inner = u.sum(3);
-    const auto z = f.template gate<T>(zz);
-    const auto r = f.template gate<T>(zr);
+    simd::Packet<T> gates[] = {zz, zr};
+    activate_gates<T>(f, gates);
+    const auto& [z, r] = gates;
     u.save(1, kernels::to_save<T>(f.recurrent, zz, z));
     u.save(2, kernels::to_save<T>(f.recurrent, zr, r));
     u.save(3, inner);
@@ -83,8 +84,10 @@ struct Gru {
                                                      const ForwardUnit<T>& u) {
     if constexpr (P == 0) {
       const auto zz = u.sum(0), zr = u.sum(1);
-      const auto r = f.template gate<T>(zr);
-      u.save(0, kernels::to_save<T>(f.recurrent, zz, f.template gate<T>(zz)));
+      simd::Packet<T> gates[] = {zz, zr};
+      activate_gates<T>(f, gates);
+      const auto& [z, r] = gates;
+      u.save(0, kernels::to_save<T>(f.recurrent, zz, z));
       u.save(1, kernels::to_save<T>(f.recurrent, zr, r));
       u.save(kInner, simd::mul(r, simd::load<T>(u.h_prev)));
     } else {

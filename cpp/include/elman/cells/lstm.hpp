@@ -25,10 +25,9 @@ struct Lstm {
   __attribute__((always_inline)) static Pending<T> forward(const Activations& fn,
                                                            const ForwardUnit<T>& u) {
     const auto zi = u.sum(0), zf = u.sum(1), zg = u.sum(2), zo = u.sum(3);
-    const auto i = fn.template gate<T>(zi);
-    const auto f = fn.template gate<T>(zf);
-    const auto g = fn.template act<T>(zg);
-    const auto o = fn.template gate<T>(zo);
+    simd::Packet<T> gates[] = {zi, zf, zo}, g = zg;
+    activate_gates<T>(fn, gates, &g);
+    const auto& [i, f, o] = gates;
     const auto c = simd::madd(f, simd::load<T>(u.c), simd::mul(i, g));
     u.save(0, kernels::to_save<T>(fn.recurrent, zi, i));
     u.save(1, kernels::to_save<T>(fn.recurrent, zf, f));

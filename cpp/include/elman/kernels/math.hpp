@@ -35,26 +35,49 @@ struct Exp<double> {
   static constexpr double kFloor = -746.0, kCeiling = 710.0;
 };
 
-template <class T>
+// N arguments at once, step by step: each chain of dependent operations fills the waits of the
+// others.
+template <class T, int N>
 struct Reduced {
-  Packet<T> magic_n;     // n + kRoundMagic
-  Packet<T> n;           // nearest integer to x / ln 2
-  Packet<T> expm1_rest;  // e^(x - n ln 2) - 1
+  Packet<T> magic_n[N];     // n + kRoundMagic
+  Packet<T> n[N];           // nearest integer to x / ln 2
+  Packet<T> expm1_rest[N];  // e^(x - n ln 2) - 1
 };
 
 // x = n ln 2 + r with |r| <= ln(2)/2.
-template <class T>
-inline __attribute__((always_inline)) Reduced<T> reduce(const Packet<T>& x) {
+template <class T, int N>
+inline __attribute__((always_inline)) Reduced<T, N> reduce(const Packet<T> (&x)[N]) {
   using simd::madd;
   const Packet<T> magic = simd::set1<T>(simd::kRoundMagic<T>);
-  const Packet<T> magic_n = madd(x, simd::set1<T>(T(1.4426950408889634074)), magic);
-  const Packet<T> n = simd::sub(magic_n, magic);
-  Packet<T> r = madd(n, simd::set1<T>(-Exp<T>::kHigh), x);
-  r = madd(n, simd::set1<T>(-Exp<T>::kLow), r);
   constexpr int kLast = static_cast<int>(std::extent_v<decltype(Exp<T>::kQ)>) - 1;
-  Packet<T> q = simd::set1<T>(Exp<T>::kQ[kLast]);
-  for (int i = kLast - 1; i >= 0; --i) q = madd(q, r, simd::set1<T>(Exp<T>::kQ[i]));
-  return {magic_n, n, madd(simd::mul(r, r), q, r)};
+  Reduced<T, N> out;
+  Packet<T> r[N], q[N];
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) {
+    out.magic_n[i] = madd(x[i], simd::set1<T>(T(1.4426950408889634074)), magic);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) out.n[i] = simd::sub(out.magic_n[i], magic);
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) r[i] = madd(out.n[i], simd::set1<T>(-Exp<T>::kHigh), x[i]);
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) r[i] = madd(out.n[i], simd::set1<T>(-Exp<T>::kLow), r[i]);
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) q[i] = simd::set1<T>(Exp<T>::kQ[kLast]);
+#pragma GCC unroll 16
+  for (int k = kLast - 1; k >= 0; --k) {
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) q[i] = madd(q[i], r[i], simd::set1<T>(Exp<T>::kQ[k]));
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) out.expm1_rest[i] = madd(simd::mul(r[i], r[i]), q[i], r[i]);
+  return out;
+}
+
+template <class T>
+inline __attribute__((always_inline)) Reduced<T, 1> reduce(const Packet<T>& x) {
+  const Packet<T> one[1] = {x};
+  return reduce<T, 1>(one);
 }
 
 }  // namespace detail
@@ -65,51 +88,103 @@ inline __attribute__((always_inline)) Packet<T> exp(const Packet<T>& x) {
   const Packet<T> bounded = simd::min(simd::max(x, simd::set1<T>(detail::Exp<T>::kFloor)),
                                       simd::set1<T>(detail::Exp<T>::kCeiling));
   const auto e = detail::reduce<T>(bounded);
-  const Packet<T> mantissa = simd::add(e.expm1_rest, simd::set1<T>(T(1)));
+  const Packet<T> mantissa = simd::add(e.expm1_rest[0], simd::set1<T>(T(1)));
   // n runs over [-151, 129]: two half steps keep each power of two a normal number.
   const Packet<T> magic = simd::set1<T>(simd::kRoundMagic<T>);
-  const Packet<T> half = simd::madd(e.n, simd::set1<T>(T(0.5)), magic);
-  const Packet<T> rest = simd::add(simd::sub(e.n, simd::sub(half, magic)), magic);
+  const Packet<T> half = simd::madd(e.n[0], simd::set1<T>(T(0.5)), magic);
+  const Packet<T> rest = simd::add(simd::sub(e.n[0], simd::sub(half, magic)), magic);
   return simd::mul(simd::mul(mantissa, simd::power_of_two<Packet<T>, T>(half)),
                    simd::power_of_two<Packet<T>, T>(rest));
 }
 
+namespace detail {
+
+// The least arguments that are told apart: e^x is 0 below the first, e^x - 1 is -1 at the second.
+template <class T>
+inline constexpr T kExpFloor = sizeof(T) == 4 ? T(-87.33) : T(-708.39);
+template <class T>
+inline constexpr T kExpm1Floor = T(-40);
+
+// e^x and e^x - 1 from what reduce() made of x, raised to the floor where it is below.
+template <class T>
+inline __attribute__((always_inline)) Packet<T> exp_negative(const Packet<T>& x,
+                                                             const Packet<T>& magic_n,
+                                                             const Packet<T>& expm1_rest) {
+  const Packet<T> scale = simd::power_of_two<Packet<T>, T>(magic_n);
+  return simd::select_less<Packet<T>>(x, simd::set1<T>(kExpFloor<T>), simd::zero<T>(),
+                                      simd::madd(scale, expm1_rest, scale));
+}
+template <class T>
+inline __attribute__((always_inline)) Packet<T> expm1_negative(const Packet<T>& magic_n,
+                                                               const Packet<T>& expm1_rest) {
+  const Packet<T> scale = simd::power_of_two<Packet<T>, T>(magic_n);
+  return simd::madd(scale, expm1_rest, simd::sub(scale, simd::set1<T>(T(1))));
+}
+
+}  // namespace detail
+
 /// e^x for x <= 0. Accuracy: 2 ulp; exactly 0 below the smallest normal number.
 template <class T>
 inline __attribute__((always_inline)) Packet<T> exp_negative(const Packet<T>& x) {
-  constexpr T kFloor = sizeof(T) == 4 ? T(-87.33) : T(-708.39);
-  const Packet<T> floor = simd::set1<T>(kFloor);
-  const auto e = detail::reduce<T>(simd::max(x, floor));
-  const Packet<T> scale = simd::power_of_two<Packet<T>, T>(e.magic_n);
-  return simd::select_less<Packet<T>>(x, floor, simd::zero<T>(),
-                                      simd::madd(scale, e.expm1_rest, scale));
+  const auto e = detail::reduce<T>(simd::max(x, simd::set1<T>(detail::kExpFloor<T>)));
+  return detail::exp_negative<T>(x, e.magic_n[0], e.expm1_rest[0]);
 }
 
 /// e^x - 1 for x <= 0. Accuracy: 3 ulp, also near 0; -1 below -40.
 template <class T>
 inline __attribute__((always_inline)) Packet<T> expm1_negative(const Packet<T>& x) {
-  const auto e = detail::reduce<T>(simd::max(x, simd::set1<T>(T(-40))));
-  const Packet<T> scale = simd::power_of_two<Packet<T>, T>(e.magic_n);
-  return simd::madd(scale, e.expm1_rest, simd::sub(scale, simd::set1<T>(T(1))));
+  const auto e = detail::reduce<T>(simd::max(x, simd::set1<T>(detail::kExpm1Floor<T>)));
+  return detail::expm1_negative<T>(e.magic_n[0], e.expm1_rest[0]);
+}
+
+/// S logistic functions and H hyperbolic tangents at once, in place. They are those of sigmoid() and
+/// tanh() below, to the bit.
+template <class T, int S, int H>
+inline __attribute__((always_inline)) void squash(Packet<T>* sigmoids, Packet<T>* tanhs) {
+  const Packet<T> one = simd::set1<T>(T(1)), two = simd::set1<T>(T(2));
+  const Packet<T> floor = simd::set1<T>(detail::kExpFloor<T>);
+  Packet<T> x[S + H];
+#pragma GCC unroll 8
+  for (int i = 0; i < S; ++i) {
+    x[i] = simd::max(simd::negate(simd::abs(sigmoids[i])), floor);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < H; ++i) {
+    x[S + i] = simd::max(simd::mul(simd::abs(tanhs[i]), simd::set1<T>(T(-2))),
+                         simd::set1<T>(detail::kExpm1Floor<T>));
+  }
+  const auto e = detail::reduce<T, S + H>(x);
+#pragma GCC unroll 8
+  for (int i = 0; i < S; ++i) {
+    const Packet<T> t = detail::exp_negative<T>(simd::negate(simd::abs(sigmoids[i])), e.magic_n[i],
+                                                e.expm1_rest[i]);
+    const Packet<T> numerator = simd::select_less<Packet<T>>(sigmoids[i], simd::zero<T>(), t, one);
+    sigmoids[i] = simd::divide_by_unit<T>(numerator, simd::add(one, t));
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < H; ++i) {
+    const Packet<T> m = detail::expm1_negative<T>(e.magic_n[S + i], e.expm1_rest[S + i]);
+    const Packet<T> q = simd::divide_by_unit<T>(simd::negate(m), simd::add(two, m));
+    tanhs[i] = simd::with_sign<T>(simd::abs(q), tanhs[i]);
+  }
 }
 
 /// 1 / (1 + e^-x) = t / (1 + t) or 1 / (1 + t) with t = e^-|x|, so small values keep their digits.
 /// Accuracy: 4 ulp; 0 and 1 at the infinities, NaN stays NaN.
 template <class T>
 inline __attribute__((always_inline)) Packet<T> sigmoid(const Packet<T>& x) {
-  const Packet<T> one = simd::set1<T>(T(1));
-  const Packet<T> t = exp_negative<T>(simd::negate(simd::abs(x)));
-  const Packet<T> numerator = simd::select_less<Packet<T>>(x, simd::zero<T>(), t, one);
-  return simd::divide_by_unit<T>(numerator, simd::add(one, t));
+  Packet<T> y = x;
+  squash<T, 1, 0>(&y, nullptr);
+  return y;
 }
 
 /// tanh x = -m / (2 + m) with m = e^(-2|x|) - 1. Accuracy: 4 ulp; odd, tanh(-0) = -0, NaN stays
 /// NaN.
 template <class T>
 inline __attribute__((always_inline)) Packet<T> tanh(const Packet<T>& x) {
-  const Packet<T> m = expm1_negative<T>(simd::mul(simd::abs(x), simd::set1<T>(T(-2))));
-  const Packet<T> q = simd::divide_by_unit<T>(simd::negate(m), simd::add(simd::set1<T>(T(2)), m));
-  return simd::with_sign<T>(simd::abs(q), x);
+  Packet<T> y = x;
+  squash<T, 0, 1>(nullptr, &y);
+  return y;
 }
 
 /// log(1 + t) for t in [0, 1] as 2 atanh(t / (2 + t)). Accuracy: 4 ulp.
