@@ -59,13 +59,8 @@ class BackwardRows {
       // Gradient of h from the step after this one; dh_ holds what came past its product.
       recurrent<0>(
           k + 1, active,
-          [&](Index row, Index block, simd::Packet<T> dh) __attribute__((always_inline)) {
-            T* at = dh_ + row * hp_ + block * kW;
-            dh = simd::add(dh, simd::load<T>(at));
-            if constexpr (!Activations::kKnown) {
-              if (by_rows_) return simd::store<T>(at, dh);
-            }
-            step(k, row, block, dh);
+          [&](Index row, Index block, int count, const T* sums) __attribute__((always_inline)) {
+            step(k, row, block, count, sums);
           },
           [&](kernels::FetchList& fetches, Index row, Index block, int blocks) {
             fetch_saved(fetches, k, row, block, blocks);
@@ -73,13 +68,9 @@ class BackwardRows {
       whole_rows<0>(k, active);
       if constexpr (Cell::kPhases > 1) {
         recurrent<1>(k, active,
-                     [&](Index row, Index block, simd::Packet<T> d_inner)
+                     [&](Index row, Index block, int count, const T* sums)
                          __attribute__((always_inline)) {
-                           if constexpr (!Activations::kKnown) {
-                             if (by_rows_)
-                               return simd::store<T>(d_inner_ + row * hp_ + block * kW, d_inner);
-                           }
-                           inner_step(k, row, block, d_inner);
+                           inner_step(k, row, block, count, sums);
                          });
         whole_rows<1>(k, active);
       }
@@ -105,9 +96,12 @@ class BackwardRows {
   void finish() {
     const Index first = rows_.steps() == 0 ? 0 : rows_.active(0);
     if (d_h0_ != nullptr) {
-      recurrent<0>(0, first, [&](Index row, Index block, simd::Packet<T> dh) {
+      recurrent<0>(0, first, [&](Index row, Index block, int count, const T* sums) {
         if (!from_initial(row, 0)) return;
-        to_initial(d_h0_, row, block, simd::add(dh, simd::load<T>(dh_ + row * hp_ + block * kW)));
+        for (const Index end = block + count; block < end; ++block, sums += kW) {
+          const simd::Packet<T> rest = simd::load<T>(dh_ + row * hp_ + block * kW);
+          to_initial(d_h0_, row, block, simd::add(simd::load<T>(sums), rest));
+        }
       });
     }
     for (Index r = 0; d_c0_ != nullptr && r < first; ++r) {
@@ -131,7 +125,7 @@ class BackwardRows {
   }
 
   // The gate gradients of step k times the transposed recurrent kernel of phase P, with the
-  // dropout factors of the operand: epilogue(row, block, packet). Rows without a step k get zeros.
+  // dropout factors of the operand: epilogue(row, block, count, sums). Rows without a step k get zeros.
   template <int P, class Epilogue, class Ahead = detail::NothingAhead>
   void recurrent(Index k, Index rows, Epilogue&& epilogue, Ahead&& ahead = {}) {
     using Phase = typename Cell::template Phase<P>;
@@ -163,10 +157,13 @@ class BackwardRows {
                                             Ahead& ahead) {
     run_phase<T, kernels::Gating<1, 1>>(
         p, rows, blocks,
-        [&](Index row, Index block, const T* sums) __attribute__((always_inline)) {
-          const simd::Packet<T> dh = simd::load<T>(sums);
+        [&](Index row, Index block, int count, T* sums) __attribute__((always_inline)) {
           row += first;
-          epilogue(row, block, scales ? simd::mul(dh, factor(0, row, block)) : dh);
+          for (int u = 0; scales && u < count; ++u) {
+            T* dh = sums + u * kW;
+            simd::store<T>(dh, simd::mul(simd::load<T>(dh), factor(0, row, block + u)));
+          }
+          epilogue(row, block, count, sums);
         },
         detail::NothingToFinish{},
         [&](kernels::FetchList& fetches, Index row, Index block, int count) {
@@ -186,15 +183,16 @@ class BackwardRows {
       p.x.depth = hp_;
       p.x.w_block = all.x.depth * kW;
       const int gate = Cell::kHGate[Phase::kFirstRecurrent + g];
-      run_phase<T, kernels::Gating<1, 1>>(
-          p, rows, blocks, [&](Index row, Index block, const T* sums) {
-            T* total = per_gate_ + row * hp_ + block * kW;
-            const simd::Packet<T> before = g == 0 ? simd::zero<T>() : simd::load<T>(total);
-            const simd::Packet<T> now =
-                simd::madd(simd::load<T>(sums), factor(gate, row, block), before);
-            if (g + 1 == Phase::kGates) return epilogue(row, block, now);
-            simd::store<T>(total, now);
-          });
+      const auto add = [&](Index row, Index block, int count, const T* sums) {
+        T* total = per_gate_ + row * hp_ + block * kW;
+        for (int u = 0; u < count; ++u) {
+          const simd::Packet<T> before = g == 0 ? simd::zero<T>() : simd::load<T>(total + u * kW);
+          simd::store<T>(total + u * kW, simd::madd(simd::load<T>(sums + u * kW),
+                                                    factor(gate, row, block + u), before));
+        }
+        if (g + 1 == Phase::kGates) epilogue(row, block, count, total);
+      };
+      run_phase<T, kernels::Gating<1, 1>>(p, rows, blocks, add);
     }
   }
 
@@ -220,28 +218,29 @@ class BackwardRows {
                                  in_.dims.units - j);
   }
 
-  simd::Packet<T> initial(const T* state, Index row, Index k, Index block) const {
-    const Index j = block * kW;
-    if (state == nullptr || !from_initial(row, k)) return simd::zero<T>();
-    return simd::load_partial<T>(state + rows_.sample(row) * in_.dims.units + j,
-                                 in_.dims.units - j);
+  // A state before step k, of whole units; nullptr: zeros.
+  const T* initial(const T* state, Index row, Index k) const {
+    if (state == nullptr || !from_initial(row, k)) return nullptr;
+    return state + rows_.sample(row) * in_.dims.units;
   }
-  __attribute__((always_inline)) simd::Packet<T> h_prev(Index k, Index row, Index block) const {
-    const Index j = block * kW, before = rows_.before(row, k);
-    if (before < 0) return initial(in_.h0, row, k, block);
-    return simd::load_partial<T>(saved_.h.at(rows_.sample(row), before) + j, in_.dims.units - j);
+  __attribute__((always_inline)) const T* h_before(Index k, Index row) const {
+    const Index before = rows_.before(row, k);
+    return before < 0 ? initial(in_.h0, row, k) : saved_.h.at(rows_.sample(row), before);
   }
-  __attribute__((always_inline)) simd::Packet<T> c_prev(Index k, Index row, Index block) const {
-    if (rows_.before(row, k) < 0) return initial(in_.c0, row, k, block);
-    return simd::load<T>(saved_.c + rows_.kept(row, k - 1) * hp_ + block * kW);
+  __attribute__((always_inline)) const T* c_before(Index k, Index row) const {
+    if (rows_.before(row, k) < 0) return initial(in_.c0, row, k);
+    return saved_.c + rows_.kept(row, k - 1) * hp_;
+  }
+  __attribute__((always_inline)) static simd::Packet<T> units_of(const T* row, Index j,
+                                                                 Index lanes) {
+    return row == nullptr ? simd::zero<T>() : simd::load_partial<T>(row + j, lanes);
   }
 
-  // What arrives at a step from outside, without a schedule and without states of every step.
-  __attribute__((always_inline)) simd::Packet<T> output_gradient(Index k, Index row,
-                                                                 Index block) const {
-    if (!d_.out || (d_.out.step == 0 && k + 1 != in_.dims.time)) return simd::zero<T>();
-    const Index j = block * kW;
-    return simd::load_partial<T>(d_.out.at(rows_.sample(row), k) + j, in_.dims.units - j);
+  // What arrives at a step from outside, without a schedule and without states of every step;
+  // nullptr: nothing.
+  __attribute__((always_inline)) const T* output_gradient(Index k, Index row) const {
+    if (!d_.out || (d_.out.step == 0 && k + 1 != in_.dims.time)) return nullptr;
+    return d_.out.at(rows_.sample(row), k);
   }
 
   // The same with everything that there may be. It stands apart from the epilogue: within it the
@@ -264,42 +263,76 @@ class BackwardRows {
     return arriving_.add_to_h(row, k, j, lanes, dh);
   }
 
-  __attribute__((always_inline)) void step(Index k, Index row, Index block, simd::Packet<T> dh) {
-    const Index j = row * hp_ + block * kW;
-    BackwardUnit<T> u = unit(k, row, block);
-    u.dh = arrived(k, row, block, dh);
-    if (Cell::kStates == 2) u.dc = dc_ + j;
-    simd::store<T>(dh_ + j, backward_unit<Cell, 0, T>(fn_, u));
-  }
-
-  // dh with what arrives from outside; that happens once, as it may reach the initial states.
-  __attribute__((always_inline)) simd::Packet<T> arrived(Index k, Index row, Index block,
-                                                         simd::Packet<T> dh) const {
-    return plain_ ? simd::add(dh, output_gradient(k, row, block))
-                  : all_gradients(k, row, block, dh);
-  }
-
-  __attribute__((always_inline)) void inner_step(Index k, Index row, Index block,
-                                                 simd::Packet<T> d_inner) {
-    BackwardUnit<T> u = unit(k, row, block);
-    u.dh = d_inner;
+  // Some blocks of a row: from the gradients of h to those of its sums. `later` is what comes from
+  // the step after this one.
+  __attribute__((always_inline)) void step(Index k, Index row, Index block, int count,
+                                           const T* later) {
     T* dh = dh_ + row * hp_ + block * kW;
-    if constexpr (Cell::kPhases > 1) {
-      simd::store<T>(dh, simd::add(simd::load<T>(dh), backward_unit<Cell, 1, T>(fn_, u)));
+    if constexpr (!Activations::kKnown) {
+      if (by_rows_) return add_blocks(later, count, dh);
     }
+    const T* arriving = plain_ ? output_gradient(k, row) : nullptr;
+    for_units(k, row, block, count, [&](BackwardUnit<T>& u, Index j) __attribute__((
+                                        always_inline)) {
+      u.dh = simd::add(simd::load<T>(later), simd::load<T>(dh));
+      u.dh = plain_ ? simd::add(u.dh, units_of(arriving, j, u.lanes))
+                    : all_gradients(k, row, j / kW, u.dh);
+      simd::store<T>(dh, backward_unit<Cell, 0, T>(fn_, u));
+      later += kW;
+      dh += kW;
+    });
   }
 
-  __attribute__((always_inline)) BackwardUnit<T> unit(Index k, Index row, Index block) const {
-    BackwardUnit<T> u;
-    u.h_prev = h_prev(k, row, block);
-    if (Cell::kStates == 2) {
-      u.c = saved_.c + rows_.kept(row, k) * hp_ + block * kW;
-      u.c_prev = c_prev(k, row, block);
+  __attribute__((always_inline)) void inner_step(Index k, Index row, Index block, int count,
+                                                 const T* d_inner) {
+    if constexpr (!Activations::kKnown) {
+      if (by_rows_) {
+        std::copy_n(d_inner, count * kW, d_inner_ + row * hp_ + block * kW);
+        return;
+      }
     }
-    u.saved = slots(row, k) + block * kW;
+    T* dh = dh_ + row * hp_ + block * kW;
+    for_units(k, row, block, count,
+              [&](BackwardUnit<T>& u, Index) __attribute__((always_inline)) {
+                u.dh = simd::load<T>(d_inner);
+                if constexpr (Cell::kPhases > 1) {
+                  simd::store<T>(dh, simd::add(simd::load<T>(dh), backward_unit<Cell, 1, T>(fn_, u)));
+                }
+                d_inner += kW;
+                dh += kW;
+              });
+  }
+
+  static void add_blocks(const T* from, int count, T* to) {
+    for (Index j = 0; j < count * kW; ++j) to[j] += from[j];
+  }
+
+  // f(unit, its first unit's index) for some blocks of a row, with all but dh set.
+  template <class F>
+  __attribute__((always_inline)) void for_units(Index k, Index row, Index block, int count,
+                                                F&& f) const {
+    const T* h = h_before(k, row);
+    const T* c = Cell::kStates == 2 ? c_before(k, row) : nullptr;
+    Index j = block * kW;
+    BackwardUnit<T> u;
+    if (Cell::kStates == 2) {
+      u.c = saved_.c + rows_.kept(row, k) * hp_ + j;
+      u.dc = dc_ + row * hp_ + j;
+    }
+    u.saved = slots(row, k) + j;
     u.slot_stride = hp_;
-    u.lanes = in_.dims.units - block * kW;
-    return u;
+    u.lanes = in_.dims.units - j;
+    for (; count > 0; --count, j += kW) {
+      u.h_prev = units_of(h, j, u.lanes);
+      if (Cell::kStates == 2) u.c_prev = units_of(c, j, u.lanes);
+      f(u, j);
+      if (Cell::kStates == 2) {
+        u.c += kW;
+        u.dc += kW;
+      }
+      u.saved += kW;
+      u.lanes -= kW;
+    }
   }
 
   // Phase P of the step, where an activation needs all units of a row.
@@ -321,13 +354,14 @@ class BackwardRows {
         T* const dh = P == 0 ? rest : d_inner_ + row * hp_;
         for (Index block = 0; P == 0 && block < hp_ / kW; ++block) {
           const simd::Packet<T> later = simd::load<T>(dh + block * kW);
-          simd::store<T>(dh + block * kW, arrived(k, row, block, later));
+          simd::store<T>(dh + block * kW, all_gradients(k, row, block, later));
         }
         BackwardRow<T> whole{slots(row, k), nullptr, nullptr, dh};
         for (Index block = 0; block < hp_ / kW; ++block) {
-          simd::store<T>(cell.h_prev() + block * kW, h_prev(k, row, block));
+          const Index j = block * kW, lanes = in_.dims.units - j;
+          simd::store<T>(cell.h_prev() + j, units_of(h_before(k, row), j, lanes));
           if (Cell::kStates == 1) continue;
-          simd::store<T>(cell.c_prev() + block * kW, c_prev(k, row, block));
+          simd::store<T>(cell.c_prev() + j, units_of(c_before(k, row), j, lanes));
         }
         if (Cell::kStates == 2) {
           whole.c = saved_.c + rows_.kept(row, k) * hp_;

@@ -179,11 +179,11 @@ class ConvBackward {
   void shared(const StepProduct<T>& p, Index rows, const detail::Place* places, bool backwards,
               Finish&& finish) const {
     const bool scales = in_.recurrent_dropout.gates != 0;
-    run_phase<T, Plain>(
-        p, rows, Blocks{0, hp_ / kW, backwards}, [&](Index r, Index block, const T* sums) {
-          const simd::Packet<T> dh = simd::load<T>(sums);
-          finish(r, block, scales ? simd::mul(dh, factor(0, places[r], block)) : dh);
-        });
+    const auto scaled = [&](Index r, Index block, const T* sums) {
+      const simd::Packet<T> dh = simd::load<T>(sums);
+      finish(r, block, scales ? simd::mul(dh, factor(0, places[r], block)) : dh);
+    };
+    run_phase<T, Plain>(p, rows, Blocks{0, hp_ / kW, backwards}, each_block<T, Plain>(scaled));
   }
 
   // [row, tap, gate, Fp] -> [row, gate, tap, Fp]: each gate's part has a mask of its own.
@@ -210,15 +210,15 @@ class ConvBackward {
       p.x.w += g * depth * kW;
       p.x.depth = depth;
       p.x.w_block = all.x.depth * kW;
-      run_phase<T, Plain>(
-          p, rows, Blocks{0, hp_ / kW, false}, [&](Index r, Index block, const T* sums) {
-            T* total = totals + r * hp_ + block * kW;
-            const simd::Packet<T> before = g == 0 ? simd::zero<T>() : simd::load<T>(total);
-            const simd::Packet<T> now =
-                simd::madd(simd::load<T>(sums), factor(g, places[r], block), before);
-            if (g + 1 == Cell::kGates) return finish(r, block, now);
-            simd::store<T>(total, now);
-          });
+      const auto add = [&](Index r, Index block, const T* sums) {
+        T* total = totals + r * hp_ + block * kW;
+        const simd::Packet<T> before = g == 0 ? simd::zero<T>() : simd::load<T>(total);
+        const simd::Packet<T> now =
+            simd::madd(simd::load<T>(sums), factor(g, places[r], block), before);
+        if (g + 1 == Cell::kGates) return finish(r, block, now);
+        simd::store<T>(total, now);
+      };
+      run_phase<T, Plain>(p, rows, Blocks{0, hp_ / kW, false}, each_block<T, Plain>(add));
     }
   }
 

@@ -111,9 +111,10 @@ class ConvForward {
       }
       // The walk over the weights turns back after each chunk.
       const Blocks blocks{0, hp_ / kW, row / most_rows_ % 2 != 0};
-      run_phase<T, Phase>(p, end - row, blocks, [&](Index r, Index block, const T* sums) {
+      const auto to_states = [&](Index r, Index block, const T* sums) {
         unit(k, places[static_cast<std::size_t>(r)], block, sums);
-      });
+      };
+      run_phase<T, Phase>(p, end - row, blocks, each_block<T, Phase>(to_states));
     }
   }
 
@@ -195,7 +196,7 @@ class ConvForward {
                                            const T* sums) {
     if constexpr (!Activations::kKnown) {
       if (sums_) {
-        return sums_.template keep<0>(at.image * in_.pixels() + at.pixel, block, sums);
+        return sums_.template keep<0>(at.image * in_.pixels() + at.pixel, block, 1, sums);
       }
     }
     alignas(64) T h[kW], c[kW];

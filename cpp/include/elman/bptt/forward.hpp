@@ -163,26 +163,46 @@ class ForwardRows {
     StepProduct<T> p;
     input_.template apply<P>(k, p);
     p.h = recurrent_side<P>(k, h_prev);
-    for_blocks(parts_, hp_ / kW, k % 2 != 0, [&](Blocks blocks) {
-      run_phase<T, Phase>(
-          p, active_, blocks,
-          [&](Index row, Index block, T* sums) __attribute__((always_inline)) {
-            if constexpr (!Activations::kKnown) {
-              if (sums_) return sums_.template keep<P>(row, block, sums);
+    constexpr bool kInTwo = elman::detail::kInTwo<Cell, P, T, Activations>;
+    const auto begin = [&](Index row, Index block, int count, T* sums)
+        __attribute__((always_inline)) {
+          if constexpr (!Activations::kKnown) {
+            if (sums_) return sums_.template keep<P>(row, block, count, sums);
+          }
+          ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
+          if constexpr (kInTwo) {
+            for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
+              begin_unit<Cell, P, T>(fn_, u, sums);
             }
-            begin_unit<Cell, P, T>(fn_, unit(k, row, block, sums, h_prev, h_next), sums);
-          },
-          [&](Index row, Index block, const T* sums) __attribute__((always_inline)) {
-            if constexpr (!Activations::kKnown) {
-              if (sums_) return;
+          } else {
+            Targets to = targets<P>(k, row, block);
+            for (; count > 0; --count, u.advance(Phase::kSlots)) {
+              forward_unit<Cell, P, T>(fn_, u);
+              write<P>(u, to);
             }
-            const ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
+          }
+        };
+    const auto finish = [&](Index row, Index block, int count, const T* sums)
+        __attribute__((always_inline)) {
+          if constexpr (!Activations::kKnown) {
+            if (sums_) return;
+          }
+          ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
+          Targets to = targets<P>(k, row, block);
+          for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
             finish_unit<Cell, P, T>(fn_, u, sums);
-            if constexpr (P + 1 == Cell::kPhases) write(k, row, block, u);
-          },
-          [&](kernels::FetchList& fetches, Index row, Index block, int blocks) {
-            fetch_targets(fetches, k, row, block, blocks);
-          });
+            write<P>(u, to);
+          }
+        };
+    const auto ahead = [&](kernels::FetchList& fetches, Index row, Index block, int count) {
+      fetch_targets(fetches, k, row, block, count);
+    };
+    for_blocks(parts_, hp_ / kW, k % 2 != 0, [&](Blocks blocks) {
+      if constexpr (kInTwo) {
+        run_phase<T, Phase>(p, active_, blocks, begin, finish, ahead);
+      } else {
+        run_phase<T, Phase>(p, active_, blocks, begin, detail::NothingToFinish{}, ahead);
+      }
     });
     if constexpr (!Activations::kKnown) {
       if (sums_) whole_rows<P>(k, h_prev, h_next);
@@ -213,9 +233,9 @@ class ForwardRows {
       WholeRows<T, Cell> cell(fn_, units, scratch);
       for (Index row = share.begin; row < share.end; ++row) {
         cell.template forward<P>(unit(k, row, 0, sums_.row(row), h_prev, h_next));
-        for (Index block = 0; P + 1 == Cell::kPhases && block < hp_ / kW; ++block) {
-          write(k, row, block, unit(k, row, block, nullptr, h_prev, h_next));
-        }
+        ForwardUnit<T> u = unit(k, row, 0, nullptr, h_prev, h_next);
+        Targets to = targets<P>(k, row, 0);
+        for (Index block = 0; block < hp_ / kW; ++block, u.advance(0)) write<P>(u, to);
       }
     };
     for_whole_rows(parts_, active_, std::ref(run));
@@ -232,25 +252,59 @@ class ForwardRows {
     if (Cell::kStates == 2) fetches.add(out_.saved.c + rows_.kept(row, k) * hp_ + j, bytes);
   }
 
-  // Output, states that are asked for, and what training keeps.
-  __attribute__((always_inline)) void write(Index k, Index row, Index block,
-                                            const ForwardUnit<T>& u) {
-    const Index n = rows_.sample(row), s = rows_.step(row, k);
-    const Index j = block * kW, lanes = in_.dims.units - j;
-    const simd::Packet<T> h = simd::load<T>(u.h);
-    simd::store_partial<T>(out_.out.at(n, s) + j, h, lanes);
-    if (out_.saved.h && out_.saved.h.data != out_.out.data) {
-      simd::store_partial<T>(out_.saved.h.at(n, s) + j, h, lanes);
-    }
-    if (out_.h_all && out_.h_all.data != out_.out.data && out_.h_all.data != out_.saved.h.data) {
-      simd::store_partial<T>(out_.h_all.at(n, s) + j, h, lanes);
-    }
-    if constexpr (Cell::kStates == 2) {
-      const simd::Packet<T> c = simd::load<T>(u.c);
-      if (out_.saved.c != nullptr) {
-        simd::store<T>(out_.saved.c + rows_.kept(row, k) * hp_ + j, c);
+  // Where the units of a row go from some block on: output, states that are asked for, and what
+  // training keeps. nullptr: nowhere.
+  struct Targets {
+    T* out = nullptr;
+    T* h = nullptr;
+    T* h_all = nullptr;
+    T* c = nullptr;
+    T* c_all = nullptr;
+    Index lanes = 0;  // units from there on
+  };
+  template <int P>
+  __attribute__((always_inline)) Targets targets(Index k, Index row, Index block) const {
+    Targets to;
+    if constexpr (P + 1 == Cell::kPhases) {
+      const Index n = rows_.sample(row), s = rows_.step(row, k), j = block * kW;
+      to.lanes = in_.dims.units - j;
+      to.out = out_.out.at(n, s) + j;
+      const Sequence<T>&h = out_.saved.h, &h_all = out_.h_all;
+      if (h && h.data != out_.out.data) to.h = h.at(n, s) + j;
+      if (h_all && h_all.data != out_.out.data && h_all.data != h.data) {
+        to.h_all = h_all.at(n, s) + j;
       }
-      if (out_.c_all) simd::store_partial<T>(out_.c_all.at(n, s) + j, c, lanes);
+      if constexpr (Cell::kStates == 2) {
+        if (out_.saved.c != nullptr) to.c = out_.saved.c + rows_.kept(row, k) * hp_ + j;
+        if (out_.c_all) to.c_all = out_.c_all.at(n, s) + j;
+      }
+    }
+    return to;
+  }
+
+  // The states of a unit after the last phase, and on to the next one.
+  template <int P>
+  __attribute__((always_inline)) static void write(const ForwardUnit<T>& u, Targets& to) {
+    if constexpr (P + 1 == Cell::kPhases) {
+      const auto put = [&](T*& target, const simd::Packet<T>& x) __attribute__((always_inline)) {
+        if (target == nullptr) return;
+        simd::store_partial<T>(target, x, to.lanes);
+        target += kW;
+      };
+      const simd::Packet<T> h = simd::load<T>(u.h);
+      simd::store_partial<T>(to.out, h, to.lanes);
+      to.out += kW;
+      put(to.h, h);
+      put(to.h_all, h);
+      if constexpr (Cell::kStates == 2) {
+        const simd::Packet<T> c = simd::load<T>(u.c);
+        if (to.c != nullptr) {
+          simd::store<T>(to.c, c);
+          to.c += kW;
+        }
+        put(to.c_all, c);
+      }
+      to.lanes -= kW;
     }
   }
 

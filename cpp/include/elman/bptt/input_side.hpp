@@ -180,12 +180,13 @@ class InputSide {
       p.x.a += offset;
       if (stride != 0) p.x.row = stride;
       for_blocks(parts, hp_ / kW, false, [&](Blocks blocks) {
-        run_phase<T, Phase>(p, count, blocks, [&](Index i, Index block, const T* z) {
+        const auto store = [&](Index i, Index block, const T* z) {
           T* to = target(i) + Phase::kFirst * hp_ + block * kW;
           for (Index slot = 0; slot < Phase::kSlots; ++slot) {
             simd::store<T>(to + slot * hp_, simd::load<T>(z + slot * kW));
           }
-        });
+        };
+        run_phase<T, Phase>(p, count, blocks, each_block<T, Phase>(store));
       });
     });
   }

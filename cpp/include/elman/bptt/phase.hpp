@@ -253,7 +253,7 @@ __attribute__((noinline)) StepProduct<T> pack_rows(StepProduct<T> p, Index rows)
 
 /// What a loop passes as `finish` or `ahead` that has no use for them.
 struct NothingToFinish {
-  void operator()(Index, Index, const void*) const {}
+  void operator()(Index, Index, int, const void*) const {}
 };
 struct NothingAhead {
   void operator()(kernels::FetchList&, Index, Index, int) const {}
@@ -277,20 +277,26 @@ inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
           kernels::blocks_for<1>(kernels::TileShape<1>::rows(height), blocks.end - block);
       detail::gate_sums<T, Gates>(p, row, height, block, width, buffer);
       for (Index r = 0; r < height; ++r) {
-        for (Index u = 0; u < width; ++u) {
-          T* sums = buffer + (r * width + u) * kS * kW;
-          epilogue(row + r, block + u, sums);
-          finish(row + r, block + u, sums);
-        }
+        T* sums = buffer + r * width * kS * kW;
+        epilogue(row + r, block, width, sums);
+        finish(row + r, block, width, sums);
       }
       block += width;
     }
   }
 }
 
-/// Runs the product for rows [0, rows) and a range of blocks; epilogue(row, block, sums) gets the
-/// kSlots sums of W units each, still in L1, and may change them; finish(row, block, sums) follows
-/// when it has had all units of the tile. Blocks are the outer loop, so that a block's weights
+/// f(row, block, sums) as an epilogue for run_phase(): the sums of W units at a time.
+template <class T, class Gates, class F>
+__attribute__((always_inline)) inline auto each_block(F f) {
+  return [f](Index row, Index block, int count, T* sums) __attribute__((always_inline)) {
+    for (int u = 0; u < count; ++u, sums += Gates::kSlots * simd::kWidth<T>) f(row, block + u, sums);
+  };
+}
+
+/// Runs the product for rows [0, rows) and a range of blocks; epilogue(row, block, count, sums) gets
+/// the kSlots sums of W units each for some blocks of a row, still in L1, and may change them;
+/// finish(row, block, count, sums) follows when it has had all rows of the tile. Blocks are the outer loop, so that a block's weights
 /// are read once for all rows; a depth whose weights do not fit into L2 is cut into passes.
 /// ahead(fetches, row, block, blocks) is asked before a tile's sums for what its epilogue will
 /// touch.
@@ -337,14 +343,12 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
         }
         detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
                                     sums, &fetches);
-        const auto for_units = [&](auto&& f) __attribute__((always_inline)) {
-          for (int r = 0; r < height; ++r) {
-            for (int u = 0; u < width; ++u) f(row + r, block + u, sums + (r * width + u) * kS * kW);
-          }
+        const auto for_rows = [&](auto&& f) __attribute__((always_inline)) {
+          for (int r = 0; r < height; ++r) f(row + r, block, width, sums + r * width * kS * kW);
         };
-        if (last) for_units(epilogue);
+        if (last) for_rows(epilogue);
         if (last && !std::is_same_v<std::remove_cvref_t<Finish>, detail::NothingToFinish>) {
-          for_units(finish);
+          for_rows(finish);
         }
         row += height;
       }

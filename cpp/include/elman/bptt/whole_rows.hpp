@@ -257,11 +257,11 @@ class StepSums {
   explicit operator bool() const { return memory_ != nullptr; }
   const T* row(Index r) const { return memory_ + r * stride_; }
 
-  /// The sums of one row and block in phase P.
+  /// The sums of some blocks of a row in phase P.
   template <int P>
-  void keep(Index r, Index block, const T* from) const {
+  void keep(Index r, Index block, Index count, const T* from) const {
     constexpr Index kSize = Cell::template Phase<P>::kSlots * simd::kWidth<T>;
-    std::copy_n(from, kSize, memory_ + r * stride_ + block * kSize);
+    std::copy_n(from, count * kSize, memory_ + r * stride_ + block * kSize);
   }
 
  private:

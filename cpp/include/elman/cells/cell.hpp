@@ -168,6 +168,16 @@ struct ForwardUnit {
   T* saved = nullptr;  // slot s at saved + s * slot_stride; nullptr: nothing is kept
   Index slot_stride = 0;
 
+  /// To the next packet of units; `slots` sums of this one lie before those of the next.
+  __attribute__((always_inline)) void advance(int slots) {
+    constexpr Index kW = simd::kWidth<T>;
+    z += slots * kW;
+    h_prev += kW;
+    h += kW;
+    if (c != nullptr) c += kW;
+    if (saved != nullptr) saved += kW;
+  }
+
   simd::Packet<T> sum(int slot) const { return simd::load<T>(z + slot * simd::kWidth<T>); }
   __attribute__((always_inline)) void save(int slot, const simd::Packet<T>& x) const {
     if (saved != nullptr) simd::store<T>(saved + slot * slot_stride, x);

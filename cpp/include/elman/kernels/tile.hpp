@@ -41,6 +41,10 @@ class Fetches {
     simd::prefetch(static_cast<const char*>(*lines_++) + offset_);
   }
 
+  void all() {
+    while (left_ != 0) next();
+  }
+
   static constexpr Index kNever = std::numeric_limits<Index>::max() / 2;
 
  private:
@@ -94,6 +98,10 @@ struct Gating {
 
 namespace detail {
 
+// A low tile is soon done: what it fetches is asked for before it starts.
+template <int R>
+inline constexpr bool kSpreadsFetches = R >= 4;
+
 // The order of the sums over k is the same for every tile shape, so a row's result depends neither
 // on the rows beside it nor on the number of threads.
 template <class T, int R, int U, int S, int G, int First, bool Panel>
@@ -143,11 +151,15 @@ inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
       }
     }
   };
-  const Index pace = fetches == nullptr ? Fetches::kNever : fetches->pace();
-  for (Index k = 0; k < op.depth;) {
-    const Index stop = std::min(op.depth, k + pace);
-    for (; k < stop; ++k, a += a_k, w += w_k) add_one();
-    if (fetches != nullptr) fetches->next();
+  if constexpr (kSpreadsFetches<R>) {
+    const Index pace = fetches == nullptr ? Fetches::kNever : fetches->pace();
+    for (Index k = 0; k < op.depth;) {
+      const Index stop = std::min(op.depth, k + pace);
+      for (; k < stop; ++k, a += a_k, w += w_k) add_one();
+      if (fetches != nullptr) fetches->next();
+    }
+  } else {
+    for (Index k = 0; k < op.depth; ++k, a += a_k, w += w_k) add_one();
   }
 }
 
@@ -158,6 +170,9 @@ __attribute__((noinline)) void tile_product(const Tile<T>& t) {
   constexpr int S = Gates::kSlots;
   Packet<T> acc[R][U][S];
   const T* init = t.init;
+  if constexpr (!kSpreadsFetches<R>) {
+    if (t.fetches != nullptr) t.fetches->all();
+  }
   if constexpr (Panel) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
