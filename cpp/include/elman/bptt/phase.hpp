@@ -318,11 +318,14 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
     packed = detail::pack_rows<T, Gates>(p, rows);
   }
   const StepProduct<T>& product = packed ? *packed : p;
-  alignas(64) T tile_buffer[48 * kW];
+  constexpr int kMostSums = 48;
+  alignas(64) T tile_buffer[kMostSums * kW];
   kernels::FetchList list;
   kernels::Fetches fetches;
   for (Index left = blocks.end - blocks.begin; left > 0;) {
-    const int width = kernels::blocks_for<kS>(tallest, left);
+    // A single row has the sums of many blocks made before their epilogue: more to overlap there.
+    const int width = rows == 1 ? int(std::min<Index>(left, kMostSums / kS))
+                                : kernels::blocks_for<kS>(tallest, left);
     left -= width;
     const Index block = blocks.backwards ? blocks.begin + left : blocks.end - left - width;
     const Index passes = detail::passes<T, Gates>(rows, depth, width);
@@ -341,8 +344,17 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
           for (int r = 0; r < height; ++r) ahead(list, row + r, block, width);
           fetches = list.spread((part.x.depth + part.h.depth) * kernels::TileShape<kS>::passes(height, width));
         }
-        detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
-                                    sums, &fetches);
+        if (rows == 1) {
+          for (int u = 0; u < width;) {
+            const int some = kernels::blocks_for<kS>(1, width - u);
+            detail::tile_sums<T, Gates>(part, 0, 1, block + u, some, nullptr, sums + u * kS * kW,
+                                        &fetches);
+            u += some;
+          }
+        } else {
+          detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
+                                      sums, &fetches);
+        }
         const auto for_rows = [&](auto&& f) __attribute__((always_inline)) {
           for (int r = 0; r < height; ++r) f(row + r, block, width, sums + r * width * kS * kW);
         };
