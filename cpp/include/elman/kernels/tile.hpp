@@ -232,8 +232,10 @@ struct TileShape {
     const int cap = rows <= 2 && Slots == 1 ? 8 : 4;
     return fit >= 8 && cap >= 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
   }
-  /// The next tile height for `left` rows: 6, 4, 2, 1.
+  /// The next tile height for `left` rows: 6, 4, 2, 1. Of one or two sums a unit, a tile of two rows
+  /// has so few side by side that it takes as long as one of four: eight rows are two of those.
   static constexpr int rows(Index left) {
+    if (left == 8 && Slots <= 2) return 4;
     return left >= kMaxRows ? kMaxRows : left >= 4 ? 4 : left >= 2 ? 2 : 1;
   }
   static constexpr int kMaxBlocks = blocks(1);
