@@ -3,6 +3,7 @@
 #include "elman/kernels/activation.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -175,6 +176,34 @@ void check_derivatives() {
   }
 }
 
+// The gates of a cell are computed side by side; bits, as NaN does not equal itself.
+template <class T>
+void check_side_by_side() {
+  constexpr int kW = simd::kWidth<T>;
+  std::vector<T> x = samples<T>();
+  const T inf = std::numeric_limits<T>::infinity();
+  for (const T special : {T(0), -T(0), inf, -inf, std::numeric_limits<T>::quiet_NaN()}) {
+    x.insert(x.begin() + Index(x.size() / 3), special);
+  }
+  const auto same = [](const simd::Packet<T>& a, const simd::Packet<T>& b) {
+    return std::memcmp(&a, &b, sizeof(a)) == 0;
+  };
+  for (std::size_t i = 0; i + 4 * kW <= x.size(); i += kW) {
+    simd::Packet<T> z[4], all[4], two[2];
+    for (int k = 0; k < 4; ++k) all[k] = z[k] = simd::loadu<T>(x.data() + i + std::size_t(k * kW));
+    for (int k = 0; k < 2; ++k) two[k] = z[k];
+    math::squash<T, 3, 1>(all, all + 3);
+    math::squash<T, 2, 0>(two, nullptr);
+    for (int k = 0; k < 3; ++k) CHECK(same(all[k], math::sigmoid<T>(z[k])));
+    for (int k = 0; k < 2; ++k) CHECK(same(two[k], math::sigmoid<T>(z[k])));
+    CHECK(same(all[3], math::tanh<T>(z[3])));
+  }
+}
+
+TEST(side_by_side_as_one_by_one) {
+  check_side_by_side<float>();
+  check_side_by_side<double>();
+}
 TEST(float_errors_in_ulp) { check_bounds<float>(); }
 TEST(double_errors_in_ulp) { check_bounds<double>(); }
 TEST(cancelling_activations_float) {

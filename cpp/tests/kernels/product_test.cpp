@@ -105,6 +105,48 @@ TEST(rows_beside_do_not_change_a_row) {
   }
 }
 
+// Of any tile, all of them or a part, whatever their addresses.
+template <int Rows>
+void check_fetches(Index depth) {
+  constexpr Index kW = simd::kWidth<float>, kWide = 2 * kW;
+  const auto a = random_values<float>(Rows * depth, 9), w = random_values<float>(depth * kWide, 10);
+  kernels::Tile<float> tile;
+  tile.x.a = a.data();
+  tile.x.row_stride = tile.x.depth = depth;
+  tile.x.w = w.data();
+  tile.x.w_block = kW;
+  tile.x.w_k = tile.out_row = kWide;
+  tile.out_block = kW;
+  const auto sums = [&](kernels::Fetches<float>* fetches) {
+    std::vector<float> out(Rows * kWide);
+    tile.out = out.data();
+    tile.fetches = fetches;
+    kernels::run_tile<float, kernels::Gating<1, 1>>(Rows, 2, tile);
+    return out;
+  };
+  const auto plain = sums(nullptr);
+  kernels::FetchList<float> list;
+  for (const Index count : {Index(0), Index(1), Index(3), Index(100), Index(10000)}) {
+    list.clear();
+    list.add(w.data(), count);
+    for (const Index steps : {Index(0), depth, 100 * depth}) {
+      kernels::Fetches<float> fetches = list.spread(steps);
+      CHECK(fetches.pace() > 0);
+      CHECK(sums(&fetches) == plain);
+      CHECK(sums(&fetches) == plain);  // what is left of them
+    }
+  }
+}
+
+TEST(fetching_ahead_changes_no_sum) {
+  for (const Index depth : {1, 2, 17, 300}) {
+    check_fetches<6>(depth);
+    check_fetches<4>(depth);
+    check_fetches<2>(depth);
+    check_fetches<1>(depth);
+  }
+}
+
 TEST(rows_by_index_start_elsewhere_or_count_as_zeros) {
   std::vector<double> a{1, 2, NAN, NAN, 3, 4}, start{5, 6}, b{1, 1, 10, 100}, c(2);
   // Row 0, a row before all others, row 2, a row of nothing.

@@ -59,19 +59,17 @@ class BackwardRows {
       // Gradient of h from the step after this one; dh_ holds what came past its product.
       recurrent<0>(
           k + 1, active,
-          [&](Index row, Index block, int count, const T* sums) __attribute__((always_inline)) {
-            step(k, row, block, count, sums);
-          },
-          [&](kernels::FetchList& fetches, Index row, Index block, int blocks) {
+          [&](Index row, Index block, int count, const T* sums)
+              __attribute__((always_inline)) { step(k, row, block, count, sums); },
+          [&](kernels::FetchList<T>& fetches, Index row, Index block, int blocks) {
             fetch_saved(fetches, k, row, block, blocks);
           });
       whole_rows<0>(k, active);
       if constexpr (Cell::kPhases > 1) {
-        recurrent<1>(k, active,
-                     [&](Index row, Index block, int count, const T* sums)
-                         __attribute__((always_inline)) {
-                           inner_step(k, row, block, count, sums);
-                         });
+        recurrent<1>(
+            k, active,
+            [&](Index row, Index block, int count, const T* sums)
+                __attribute__((always_inline)) { inner_step(k, row, block, count, sums); });
         whole_rows<1>(k, active);
       }
     }
@@ -125,7 +123,8 @@ class BackwardRows {
   }
 
   // The gate gradients of step k times the transposed recurrent kernel of phase P, with the
-  // dropout factors of the operand: epilogue(row, block, count, sums). Rows without a step k get zeros.
+  // dropout factors of the operand: epilogue(row, block, count, sums). Rows without a step k get
+  // zeros.
   template <int P, class Epilogue, class Ahead = detail::NothingAhead>
   void recurrent(Index k, Index rows, Epilogue&& epilogue, Ahead&& ahead = {}) {
     using Phase = typename Cell::template Phase<P>;
@@ -166,7 +165,7 @@ class BackwardRows {
           epilogue(row, block, count, sums);
         },
         detail::NothingToFinish{},
-        [&](kernels::FetchList& fetches, Index row, Index block, int count) {
+        [&](kernels::FetchList<T>& fetches, Index row, Index block, int count) {
           ahead(fetches, first + row, block, count);
         });
   }
@@ -198,17 +197,18 @@ class BackwardRows {
 
   // What the epilogue of step k will read and write: rows apart, out of sight of the hardware
   // prefetchers.
-  void fetch_saved(kernels::FetchList& fetches, Index k, Index row, Index block, int blocks) const {
-    const Index n = rows_.sample(row), j = block * kW, bytes = blocks * kW * Index(sizeof(T));
+  void fetch_saved(kernels::FetchList<T>& fetches, Index k, Index row, Index block,
+                   int blocks) const {
+    const Index n = rows_.sample(row), j = block * kW, count = blocks * kW;
     const T* kept = slots(row, k) + j;
-    for (Index slot = 0; slot < kS; ++slot) fetches.add(kept + slot * hp_, bytes);
-    if (d_.out && d_.out.step != 0) fetches.add(d_.out.at(n, rows_.step(row, k)) + j, bytes);
+    for (Index slot = 0; slot < kS; ++slot) fetches.add(kept + slot * hp_, count);
+    if (d_.out && d_.out.step != 0) fetches.add(d_.out.at(n, rows_.step(row, k)) + j, count);
     const Index before = rows_.before(row, k);
     if (before < 0) return;
     if (Cell::kStates == 2) {
-      fetches.add(saved_.c + rows_.kept(row, k - 1) * hp_ + j, bytes);
+      fetches.add(saved_.c + rows_.kept(row, k - 1) * hp_ + j, count);
     } else if (Cell::kGates > 1) {
-      fetches.add(saved_.h.at(n, before) + j, bytes);
+      fetches.add(saved_.h.at(n, before) + j, count);
     }
   }
 
@@ -272,15 +272,15 @@ class BackwardRows {
       if (by_rows_) return add_blocks(later, count, dh);
     }
     const T* arriving = plain_ ? output_gradient(k, row) : nullptr;
-    for_units(k, row, block, count, [&](BackwardUnit<T>& u, Index j) __attribute__((
-                                        always_inline)) {
-      u.dh = simd::add(simd::load<T>(later), simd::load<T>(dh));
-      u.dh = plain_ ? simd::add(u.dh, units_of(arriving, j, u.lanes))
-                    : all_gradients(k, row, j / kW, u.dh);
-      simd::store<T>(dh, backward_unit<Cell, 0, T>(fn_, u));
-      later += kW;
-      dh += kW;
-    });
+    for_units(k, row, block, count,
+              [&](BackwardUnit<T>& u, Index j) __attribute__((always_inline)) {
+                u.dh = simd::add(simd::load<T>(later), simd::load<T>(dh));
+                u.dh = plain_ ? simd::add(u.dh, units_of(arriving, j, u.lanes))
+                              : all_gradients(k, row, j / kW, u.dh);
+                simd::store<T>(dh, backward_unit<Cell, 0, T>(fn_, u));
+                later += kW;
+                dh += kW;
+              });
   }
 
   __attribute__((always_inline)) void inner_step(Index k, Index row, Index block, int count,
@@ -292,15 +292,14 @@ class BackwardRows {
       }
     }
     T* dh = dh_ + row * hp_ + block * kW;
-    for_units(k, row, block, count,
-              [&](BackwardUnit<T>& u, Index) __attribute__((always_inline)) {
-                u.dh = simd::load<T>(d_inner);
-                if constexpr (Cell::kPhases > 1) {
-                  simd::store<T>(dh, simd::add(simd::load<T>(dh), backward_unit<Cell, 1, T>(fn_, u)));
-                }
-                d_inner += kW;
-                dh += kW;
-              });
+    for_units(k, row, block, count, [&](BackwardUnit<T>& u, Index) __attribute__((always_inline)) {
+      u.dh = simd::load<T>(d_inner);
+      if constexpr (Cell::kPhases > 1) {
+        simd::store<T>(dh, simd::add(simd::load<T>(dh), backward_unit<Cell, 1, T>(fn_, u)));
+      }
+      d_inner += kW;
+      dh += kW;
+    });
   }
 
   static void add_blocks(const T* from, int count, T* to) {

@@ -164,37 +164,37 @@ class ForwardRows {
     input_.template apply<P>(k, p);
     p.h = recurrent_side<P>(k, h_prev);
     constexpr bool kInTwo = elman::detail::kInTwo<Cell, P, T, Activations>;
-    const auto begin = [&](Index row, Index block, int count, T* sums)
-        __attribute__((always_inline)) {
-          if constexpr (!Activations::kKnown) {
-            if (sums_) return sums_.template keep<P>(row, block, count, sums);
-          }
-          ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
-          if constexpr (kInTwo) {
-            for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
-              begin_unit<Cell, P, T>(fn_, u, sums);
-            }
-          } else {
-            Targets to = targets<P>(k, row, block);
-            for (; count > 0; --count, u.advance(Phase::kSlots)) {
-              forward_unit<Cell, P, T>(fn_, u);
-              write<P>(u, to);
-            }
-          }
-        };
-    const auto finish = [&](Index row, Index block, int count, const T* sums)
-        __attribute__((always_inline)) {
-          if constexpr (!Activations::kKnown) {
-            if (sums_) return;
-          }
-          ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
-          Targets to = targets<P>(k, row, block);
-          for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
-            finish_unit<Cell, P, T>(fn_, u, sums);
-            write<P>(u, to);
-          }
-        };
-    const auto ahead = [&](kernels::FetchList& fetches, Index row, Index block, int count) {
+    const auto begin = [&](Index row, Index block, int count,
+                           T* sums) __attribute__((always_inline)) {
+      if constexpr (!Activations::kKnown) {
+        if (sums_) return sums_.template keep<P>(row, block, count, sums);
+      }
+      ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
+      if constexpr (kInTwo) {
+        for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
+          begin_unit<Cell, P, T>(fn_, u, sums);
+        }
+      } else {
+        Targets to = targets<P>(k, row, block);
+        for (; count > 0; --count, u.advance(Phase::kSlots)) {
+          forward_unit<Cell, P, T>(fn_, u);
+          write<P>(u, to);
+        }
+      }
+    };
+    const auto finish = [&](Index row, Index block, int count,
+                            const T* sums) __attribute__((always_inline)) {
+      if constexpr (!Activations::kKnown) {
+        if (sums_) return;
+      }
+      ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
+      Targets to = targets<P>(k, row, block);
+      for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
+        finish_unit<Cell, P, T>(fn_, u, sums);
+        write<P>(u, to);
+      }
+    };
+    const auto ahead = [&](kernels::FetchList<T>& fetches, Index row, Index block, int count) {
       fetch_targets(fetches, k, row, block, count);
     };
     for_blocks(parts_, hp_ / kW, k % 2 != 0, [&](Blocks blocks) {
@@ -243,13 +243,13 @@ class ForwardRows {
 
   // The lines that a tile's epilogue will write lie rows apart, where no hardware prefetcher sees
   // them coming.
-  void fetch_targets(kernels::FetchList& fetches, Index k, Index row, Index block, int blocks) {
-    const Index j = block * kW, bytes = blocks * kW * Index(sizeof(T));
-    fetches.add(out_.out.at(rows_.sample(row), rows_.step(row, k)) + j, bytes);
+  void fetch_targets(kernels::FetchList<T>& fetches, Index k, Index row, Index block, int blocks) {
+    const Index j = block * kW, count = blocks * kW;
+    fetches.add(out_.out.at(rows_.sample(row), rows_.step(row, k)) + j, count);
     if (out_.saved.slots == nullptr) return;
     const T* saved = slots(row, k) + j;
-    for (Index slot = 0; slot < kS; ++slot) fetches.add(saved + slot * hp_, bytes);
-    if (Cell::kStates == 2) fetches.add(out_.saved.c + rows_.kept(row, k) * hp_ + j, bytes);
+    for (Index slot = 0; slot < kS; ++slot) fetches.add(saved + slot * hp_, count);
+    if (Cell::kStates == 2) fetches.add(out_.saved.c + rows_.kept(row, k) * hp_ + j, count);
   }
 
   // Where the units of a row go from some block on: output, states that are asked for, and what

@@ -165,7 +165,7 @@ __attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Index firs
 template <class T, class Gates>
 __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int height,
                                          Index block, int width, const T* init, T* sums,
-                                         kernels::Fetches* fetches) {
+                                         kernels::Fetches<T>* fetches) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
   kernels::Tile<T> tile;
@@ -188,6 +188,18 @@ __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int
   set_operand<T, Gates>(p.x, row, height, block, tile.x);
   set_operand<T, Gates>(p.h, row, height, block, tile.h);
   kernels::run_tile<T, Gates>(height, width, tile);
+}
+
+/// The sums of a product's only row for any number of blocks.
+template <class T, class Gates>
+inline void row_sums(const StepProduct<T>& p, Index block, int width, T* sums,
+                     kernels::Fetches<T>* fetches) {
+  for (const Index end = block + width; block < end;) {
+    const int some = kernels::blocks_for<Gates::kSlots>(1, end - block);
+    tile_sums<T, Gates>(p, 0, 1, block, some, nullptr, sums, fetches);
+    block += some;
+    sums += some * Gates::kSlots * simd::kWidth<T>;
+  }
 }
 
 /// The sums of some rows and blocks whose gates have operands of their own. x before h as in
@@ -256,7 +268,8 @@ struct NothingToFinish {
   void operator()(Index, Index, int, const void*) const {}
 };
 struct NothingAhead {
-  void operator()(kernels::FetchList&, Index, Index, int) const {}
+  template <class List>
+  void operator()(List&, Index, Index, int) const {}
 };
 
 }  // namespace detail
@@ -290,16 +303,17 @@ inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
 template <class T, class Gates, class F>
 __attribute__((always_inline)) inline auto each_block(F f) {
   return [f](Index row, Index block, int count, T* sums) __attribute__((always_inline)) {
-    for (int u = 0; u < count; ++u, sums += Gates::kSlots * simd::kWidth<T>) f(row, block + u, sums);
+    for (int u = 0; u < count; ++u, sums += Gates::kSlots * simd::kWidth<T>)
+      f(row, block + u, sums);
   };
 }
 
-/// Runs the product for rows [0, rows) and a range of blocks; epilogue(row, block, count, sums) gets
-/// the kSlots sums of W units each for some blocks of a row, still in L1, and may change them;
-/// finish(row, block, count, sums) follows when it has had all rows of the tile. Blocks are the outer loop, so that a block's weights
-/// are read once for all rows; a depth whose weights do not fit into L2 is cut into passes.
-/// ahead(fetches, row, block, blocks) is asked before a tile's sums for what its epilogue will
-/// touch.
+/// Runs the product for rows [0, rows) and a range of blocks; epilogue(row, block, count, sums)
+/// gets the kSlots sums of W units each for some blocks of a row, still in L1, and may change them;
+/// finish(row, block, count, sums) follows when it has had all rows of the tile. Blocks are the
+/// outer loop, so that a block's weights are read once for all rows; a depth whose weights do not
+/// fit into L2 is cut into passes. ahead(fetches, row, block, blocks) is asked before a tile's sums
+/// for what its epilogue will touch.
 template <class T, class Gates, class Epilogue, class Finish = detail::NothingToFinish,
           class Ahead = detail::NothingAhead>
 inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilogue&& epilogue,
@@ -320,8 +334,8 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
   const StepProduct<T>& product = packed ? *packed : p;
   constexpr int kMostSums = 48;
   alignas(64) T tile_buffer[kMostSums * kW];
-  kernels::FetchList list;
-  kernels::Fetches fetches;
+  kernels::FetchList<T> list;
+  kernels::Fetches<T> fetches;
   for (Index left = blocks.end - blocks.begin; left > 0;) {
     // A single row has the sums of many blocks made before their epilogue: more to overlap there.
     const int width = rows == 1 ? int(std::min<Index>(left, kMostSums / kS))
@@ -342,15 +356,11 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
         if (last && !std::is_same_v<std::remove_cvref_t<Ahead>, detail::NothingAhead>) {
           list.clear();
           for (int r = 0; r < height; ++r) ahead(list, row + r, block, width);
-          fetches = list.spread((part.x.depth + part.h.depth) * kernels::TileShape<kS>::passes(height, width));
+          fetches = list.spread((part.x.depth + part.h.depth) *
+                                kernels::TileShape<kS>::passes(height, width));
         }
         if (rows == 1) {
-          for (int u = 0; u < width;) {
-            const int some = kernels::blocks_for<kS>(1, width - u);
-            detail::tile_sums<T, Gates>(part, 0, 1, block + u, some, nullptr, sums + u * kS * kW,
-                                        &fetches);
-            u += some;
-          }
+          detail::row_sums<T, Gates>(part, block, width, sums, &fetches);
         } else {
           detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
                                       sums, &fetches);

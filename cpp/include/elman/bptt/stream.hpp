@@ -181,12 +181,12 @@ class Stream {
     }
     const StepSums<T, Cell> sums(sums_.data(), units());
     constexpr bool kInTwo = elman::detail::kInTwo<Cell, P, T, Activations>;
-    const auto write = [&](const ForwardUnit<T>& u, Index row, Index j)
-        __attribute__((always_inline)) {
-          if constexpr (P + 1 == Cell::kPhases) {
-            simd::store_partial<T>(out + row * units() + j, simd::load<T>(u.h), units() - j);
-          }
-        };
+    const auto write = [&](const ForwardUnit<T>& u, Index row,
+                           Index j) __attribute__((always_inline)) {
+      if constexpr (P + 1 == Cell::kPhases) {
+        simd::store_partial<T>(out + row * units() + j, simd::load<T>(u.h), units() - j);
+      }
+    };
     const auto begin = [&](Index r, Index block, int count, T* z) __attribute__((always_inline)) {
       if constexpr (!Activations::kKnown) {
         if (sums) return sums.template keep<P>(r, block, count, z);
@@ -203,19 +203,19 @@ class Stream {
         u.advance(Phase::kSlots);
       }
     };
-    const auto finish = [&](Index r, Index block, int count, const T* z)
-        __attribute__((always_inline)) {
-          if constexpr (!Activations::kKnown) {
-            if (sums) return;
-          }
-          const Index row = first + r;
-          ForwardUnit<T> u = unit(row, block, z);
-          for (Index j = block * kW; count > 0; --count, j += kW, z += Phase::kSlots * kW) {
-            finish_unit<Cell, P, T>(fn, u, z);
-            write(u, row, j);
-            u.advance(Phase::kSlots);
-          }
-        };
+    const auto finish = [&](Index r, Index block, int count,
+                            const T* z) __attribute__((always_inline)) {
+      if constexpr (!Activations::kKnown) {
+        if (sums) return;
+      }
+      const Index row = first + r;
+      ForwardUnit<T> u = unit(row, block, z);
+      for (Index j = block * kW; count > 0; --count, j += kW, z += Phase::kSlots * kW) {
+        finish_unit<Cell, P, T>(fn, u, z);
+        write(u, row, j);
+        u.advance(Phase::kSlots);
+      }
+    };
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
     for_blocks(parts_, hp_ / kW, now_ != 0, [&](Blocks blocks) {
       if constexpr (kInTwo) {

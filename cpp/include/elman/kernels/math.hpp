@@ -137,8 +137,8 @@ inline __attribute__((always_inline)) Packet<T> expm1_negative(const Packet<T>& 
   return detail::expm1_negative<T>(e.magic_n[0], e.expm1_rest[0]);
 }
 
-/// S logistic functions and H hyperbolic tangents at once, in place. They are those of sigmoid() and
-/// tanh() below, to the bit.
+/// S logistic functions and H hyperbolic tangents at once, in place. They are those of sigmoid()
+/// and tanh() below, to the bit.
 template <class T, int S, int H>
 inline __attribute__((always_inline)) void squash(Packet<T>* sigmoids, Packet<T>* tanhs) {
   const Packet<T> one = simd::set1<T>(T(1)), two = simd::set1<T>(T(2));

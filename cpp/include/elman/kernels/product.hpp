@@ -38,7 +38,7 @@ struct ColumnGroup {
   T* c;
   Index ldc;
   bool add;  // start from C, not from zero
-  Fetches* fetches = nullptr;
+  Fetches<T>* fetches = nullptr;
 
   void run(int rows, Index first_row, const Operand<T>& operand) const {
     T* target = c + first_row * ldc;
@@ -275,9 +275,8 @@ inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, cons
         const Index width = std::min(strip.columns - j, blocks * kW);
         pack_columns(at, strip.first + j, width, blocks, kc, columns);
         const Index next = j + blocks * kW;  // where the next group's columns of B begin
-        Fetches fetches;
-        fetches.start(reinterpret_cast<const void* const*>(at.b), next < strip.columns ? kc : 0,
-                      (strip.first + next) * Index(sizeof(T)), (rows.size() + 5) / 6 * kc);
+        const bool fetch = next < strip.columns && rows.size() >= TileShape<1>::kMaxRows;
+        Fetches<T> fetches(at.b, fetch ? kc : 0, strip.first + next, rows.size() / 6 * kc);
         const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, add || k0 > 0, &fetches};
         Operand<T> operand;
         operand.w = columns;

@@ -25,22 +25,24 @@ struct Operand {
 
 /// Cache lines to fetch while tiles sum, one every few k. All at once they would exceed what the
 /// processor keeps track of: the rest waits for room or, on AMD's Zen, is not fetched at all.
+template <class T>
 class Fetches {
  public:
-  /// The lines at `lines`, all moved by `offset` bytes, spread over `steps` values of k.
-  void start(const void* const* lines, Index count, Index offset, Index steps) {
-    lines_ = lines;
-    left_ = count;
-    offset_ = offset;
-    pace_ = count == 0 ? kNever : std::max<Index>(1, steps / count);
-  }
+  Fetches() = default;
+  /// `count` lines, the i-th at lines[i] + offset, spread over `steps` values of k.
+  Fetches(const T* const* lines, Index count, Index offset, Index steps)
+      : lines_(lines),
+        left_(count),
+        offset_(offset),
+        pace_(count == 0 ? kNever : std::max<Index>(1, steps / count)) {}
+
+  /// The values of k from one to the next.
   [[nodiscard]] Index pace() const { return pace_; }
   void next() {
     if (left_ == 0) return;
     --left_;
-    simd::prefetch(static_cast<const char*>(*lines_++) + offset_);
+    simd::prefetch(*lines_++ + offset_);
   }
-
   void all() {
     while (left_ != 0) next();
   }
@@ -48,32 +50,28 @@ class Fetches {
   static constexpr Index kNever = std::numeric_limits<Index>::max() / 2;
 
  private:
-  const void* const* lines_ = nullptr;
+  const T* const* lines_ = nullptr;
   Index left_ = 0, offset_ = 0, pace_ = kNever;
 };
 
-/// Addresses for Fetches. Beyond kMost lines nothing is fetched.
+/// The lines for it, where they have to be collected; those beyond kMost are left out.
+template <class T>
 class FetchList {
  public:
   void clear() { count_ = 0; }
-  /// The lines of bytes [begin, begin + bytes).
-  void add(const void* begin, Index bytes) {
-    const char* line = static_cast<const char*>(begin);
-    for (const char* end = line + bytes; line < end && count_ < kMost; line += kLine) {
-      lines_[count_++] = line;
+  /// The lines of [begin, begin + count).
+  void add(const T* begin, Index count) {
+    for (const T* end = begin + count; begin < end && count_ < kMost; begin += kLine) {
+      lines_[count_++] = begin;
     }
   }
-  [[nodiscard]] Fetches spread(Index steps) const {
-    Fetches out;
-    out.start(lines_, count_, 0, steps);
-    return out;
-  }
+  [[nodiscard]] Fetches<T> spread(Index steps) const { return {lines_, count_, 0, steps}; }
 
  private:
   static constexpr int kMost = 96;
-  static constexpr Index kLine = 64;
+  static constexpr Index kLine = 64 / Index(sizeof(T));
 
-  const void* lines_[kMost];
+  const T* lines_[kMost];
   int count_ = 0;
 };
 
@@ -85,7 +83,7 @@ struct Tile {
   T* out = nullptr;  // W-aligned when the strides are multiples of W
   Index out_row = 0, out_block = 0, out_slot = 0;
   Operand<T> x, h;
-  Fetches* fetches = nullptr;
+  Fetches<T>* fetches = nullptr;
 };
 
 // A cell accumulates into `slots` sums per unit. x feeds the first `gates` of them and h the last
@@ -107,7 +105,7 @@ inline constexpr bool kSpreadsFetches = R >= 4;
 template <class T, int R, int U, int S, int G, int First, bool Panel>
 inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
                                                       const Operand<T>& op,
-                                                      Fetches* fetches = nullptr) {
+                                                      Fetches<T>* fetches = nullptr) {
   constexpr int kW = simd::kWidth<T>;
   const T* w = op.w;
   const Index w_k = G == 1 ? op.w_k : Index(G) * kW;
@@ -152,7 +150,7 @@ inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
     }
   };
   if constexpr (kSpreadsFetches<R>) {
-    const Index pace = fetches == nullptr ? Fetches::kNever : fetches->pace();
+    const Index pace = fetches == nullptr ? Fetches<T>::kNever : fetches->pace();
     for (Index k = 0; k < op.depth;) {
       const Index stop = std::min(op.depth, k + pace);
       for (; k < stop; ++k, a += a_k, w += w_k) add_one();
@@ -195,7 +193,8 @@ __attribute__((noinline)) void tile_product(const Tile<T>& t) {
     }
   }
   accumulate<T, R, U, S, Gates::kGates, 0, Panel>(acc, t.x, t.fetches);
-  if constexpr (!Panel) accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel>(acc, t.h, t.fetches);
+  if constexpr (!Panel)
+    accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel>(acc, t.h, t.fetches);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -232,8 +231,9 @@ struct TileShape {
     const int cap = rows <= 2 && Slots == 1 ? 8 : 4;
     return fit >= 8 && cap >= 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
   }
-  /// The next tile height for `left` rows: 6, 4, 2, 1. Of one or two sums a unit, a tile of two rows
-  /// has so few side by side that it takes as long as one of four: eight rows are two of those.
+  /// The next tile height for `left` rows: 6, 4, 2, 1. Of one or two sums a unit, a tile of two
+  /// rows has so few side by side that it takes as long as one of four: eight rows are two of
+  /// those.
   static constexpr int rows(Index left) {
     if (left == 8 && Slots <= 2) return 4;
     return left >= kMaxRows ? kMaxRows : left >= 4 ? 4 : left >= 2 ? 2 : 1;
