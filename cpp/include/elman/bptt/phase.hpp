@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <optional>
 
 #include "elman/bptt/problem.hpp"
 #include "elman/core/threads.hpp"
@@ -72,22 +71,13 @@ inline void add_gate_by_gate(const Side<T>& side, int first_slot, Index row, Ind
 }
 
 template <class T, class Gates>
-inline void set_operand(const Side<T>& side, Index row, int height, Index block,
-                        kernels::Operand<T>& out) {
-  constexpr Index kW = simd::kWidth<T>;
-  if (side.depth == 0) return;
-  if (side.panel != 0) {
-    out.a = side.a + row * side.panel + side.first * height;
-    out.row_stride = 1;
-    out.k_stride = height;
-  } else {
-    out.a = side.a + row * side.row;
-    out.row_stride = side.row;
-  }
-  out.w_k = Gates::kGates * kW;
-  out.w_block = side.w_block != 0 ? side.w_block : side.depth * out.w_k;
-  out.w = side.w + block * out.w_block;
-  out.depth = side.depth;
+inline kernels::Operand<T> operand(const Side<T>& side, Index row, int height, Index block) {
+  constexpr Index kStep = Gates::kGates * simd::kWidth<T>;
+  const Index w_block = side.w_block != 0 ? side.w_block : side.depth * kStep;
+  const T* w = side.w + block * w_block;
+  if (side.panel == 0) return {side.a + row * side.row, side.row, 1, w, w_block, kStep, side.depth};
+  const T* a = side.a + row * side.panel + side.first * height;
+  return {a, 1, height, w, w_block, kStep, side.depth};
 }
 
 }  // namespace detail
@@ -97,6 +87,12 @@ inline void set_operand(const Side<T>& side, Index row, int height, Index block,
 struct Blocks {
   Index begin = 0, end = 0;
   bool backwards = false;
+
+  [[nodiscard]] Index size() const { return end - begin; }
+  /// The first of the next `count` blocks, behind which `left` remain to be walked through.
+  [[nodiscard]] Index next(Index left, Index count) const {
+    return backwards ? begin + left : end - left - count;
+  }
 };
 
 /// Runs f(blocks) over all blocks of units, in `parts` shares side by side.
@@ -168,37 +164,35 @@ __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int
                                          kernels::Fetches<T>* fetches) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
-  kernels::Tile<T> tile;
-  tile.fetches = fetches;
-  tile.out = sums;
-  tile.out_row = width * kS * kW;
-  tile.out_block = kS * kW;
-  tile.out_slot = kW;
-  if (init != nullptr) {
-    tile.init = init;
-    tile.init_row = tile.out_row;
-    tile.init_block = tile.out_block;
-    tile.init_slot = tile.out_slot;
-  } else {
-    if (p.init != nullptr) tile.init = p.init + row * p.init_row + block * kW;
-    tile.init_row = p.init_row;
-    tile.init_block = kW;
-    tile.init_slot = p.init_slot;
-  }
-  set_operand<T, Gates>(p.x, row, height, block, tile.x);
-  set_operand<T, Gates>(p.h, row, height, block, tile.h);
+  // Every member is given: to clear all of them first takes a tenth of a small step.
+  const bool starts = init == nullptr;
+  const T* from = p.init == nullptr ? nullptr : p.init + row * p.init_row + block * kW;
+  const Index out_row = width * kS * kW;
+  const kernels::Tile<T> tile{starts ? from : init,
+                              starts ? p.init_row : out_row,
+                              starts ? kW : kS * kW,
+                              starts ? p.init_slot : kW,
+                              sums,
+                              out_row,
+                              kS * kW,
+                              kW,
+                              operand<T, Gates>(p.x, row, height, block),
+                              operand<T, Gates>(p.h, row, height, block),
+                              fetches};
   kernels::run_tile<T, Gates>(height, width, tile);
 }
 
-/// The sums of a product's only row for any number of blocks.
+/// The sums of a product's only row for any number of blocks, which are walked through in either
+/// direction.
 template <class T, class Gates>
-inline void row_sums(const StepProduct<T>& p, Index block, int width, T* sums,
+inline void row_sums(const StepProduct<T>& p, Blocks blocks, T* sums,
                      kernels::Fetches<T>* fetches) {
-  for (const Index end = block + width; block < end;) {
-    const int some = kernels::blocks_for<Gates::kSlots>(1, end - block);
-    tile_sums<T, Gates>(p, 0, 1, block, some, nullptr, sums, fetches);
-    block += some;
-    sums += some * Gates::kSlots * simd::kWidth<T>;
+  for (Index left = blocks.size(); left > 0;) {
+    const int some = kernels::blocks_for<Gates::kSlots>(1, left);
+    left -= some;
+    const Index block = blocks.next(left, some);
+    tile_sums<T, Gates>(p, 0, 1, block, some, nullptr,
+                        sums + (block - blocks.begin) * Gates::kSlots * simd::kWidth<T>, fetches);
   }
 }
 
@@ -327,28 +321,27 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
   }
   const int tallest = kernels::TileShape<kS>::rows(rows);
   const Index depth = p.x.depth + p.h.depth;
-  std::optional<StepProduct<T>> packed;
-  if (detail::packs_rows<T, Gates>(rows, depth, blocks.end - blocks.begin)) {
-    packed = detail::pack_rows<T, Gates>(p, rows);
+  StepProduct<T> product = p;  // copied: GCC clears an empty std::optional, which takes longer
+  if (detail::packs_rows<T, Gates>(rows, depth, blocks.size())) {
+    product = detail::pack_rows<T, Gates>(p, rows);
   }
-  const StepProduct<T>& product = packed ? *packed : p;
   constexpr int kMostSums = 48;
   alignas(64) T tile_buffer[kMostSums * kW];
   kernels::FetchList<T> list;
   kernels::Fetches<T> fetches;
-  for (Index left = blocks.end - blocks.begin; left > 0;) {
+  for (Index left = blocks.size(); left > 0;) {
     // A single row has the sums of many blocks made before their epilogue: more to overlap there.
     const int width = rows == 1 ? int(std::min<Index>(left, kMostSums / kS))
                                 : kernels::blocks_for<kS>(tallest, left);
     left -= width;
-    const Index block = blocks.backwards ? blocks.begin + left : blocks.end - left - width;
+    const Index block = blocks.next(left, width);
     const Index passes = detail::passes<T, Gates>(rows, depth, width);
     T* buffer = passes == 1 ? tile_buffer : kernels::thread_scratch<T, 6>(rows * width * kS * kW);
     for (Index pass = 0; pass < passes; ++pass) {
-      const StepProduct<T> part =
-          passes == 1
-              ? product
-              : detail::cut<T, Gates>(product, depth * pass / passes, depth * (pass + 1) / passes);
+      StepProduct<T> part = product;
+      if (passes != 1) {
+        part = detail::cut<T, Gates>(product, depth * pass / passes, depth * (pass + 1) / passes);
+      }
       const bool last = pass + 1 == passes;
       for (Index row = 0; row < rows;) {
         const int height = kernels::TileShape<kS>::rows(rows - row);
@@ -360,7 +353,8 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
                                 kernels::TileShape<kS>::passes(height, width));
         }
         if (rows == 1) {
-          detail::row_sums<T, Gates>(part, block, width, sums, &fetches);
+          detail::row_sums<T, Gates>(part, {block, block + width, blocks.backwards}, sums,
+                                     &fetches);
         } else {
           detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
                                       sums, &fetches);

@@ -167,13 +167,14 @@ class Stream {
     const Weights& w = *weights_;
     const Activations fn = activations<Activations>();
     const T* h_prev = h_[now_].data();
-    StepProduct<T> p;
-    p.init = w.bias.data() + Phase::kFirst * hp_;
-    p.init_slot = hp_;
-    p.x = {x + first * w.features, w.features, 0, w.x[P].data(), w.features, 0};
+    StepProduct<T> p{w.bias.data() + Phase::kFirst * hp_,
+                     0,
+                     hp_,
+                     {x + first * w.features, w.features, 0, w.x[P].data(), w.features},
+                     {}};
     // As over a sequence, zeros are not multiplied unless infinite weights make NaN of them.
     if (!at_zero_ || !w.recurrent_finite) {
-      p.h = {h_prev + first * hp_, hp_, 0, w.h[P].data(), w.units, 0};
+      p.h = {h_prev + first * hp_, hp_, 0, w.h[P].data(), w.units};
       if constexpr (P == 1) {
         p.h.a = slots(first) + Cell::kInner * hp_;
         p.h.row = kS * hp_;
