@@ -179,7 +179,7 @@ __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int
                               operand<T, Gates>(p.x, row, height, block),
                               operand<T, Gates>(p.h, row, height, block),
                               fetches};
-  kernels::run_tile<T, Gates>(height, width, tile);
+  kernels::run_tile<T, kernels::Gating<kS, Gates::kGates>>(height, width, tile);
 }
 
 /// The sums of a product's only row for any number of blocks, which are walked through in either
@@ -346,18 +346,21 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
       for (Index row = 0; row < rows;) {
         const int height = kernels::TileShape<kS>::rows(rows - row);
         T* sums = passes == 1 ? buffer : buffer + row * width * kS * kW;
+        kernels::Fetches<T>* spread = nullptr;
         if (last && !std::is_same_v<std::remove_cvref_t<Ahead>, detail::NothingAhead>) {
           list.clear();
           for (int r = 0; r < height; ++r) ahead(list, row + r, block, width);
           fetches = list.spread((part.x.depth + part.h.depth) *
                                 kernels::TileShape<kS>::passes(height, width));
+          if (list.few()) fetches.all();
+          spread = list.few() ? nullptr : &fetches;
         }
         if (rows == 1) {
           detail::row_sums<T, Gates>(part, {block, block + width, blocks.backwards}, sums,
                                      &fetches);
         } else {
           detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
-                                      sums, &fetches);
+                                      sums, spread);
         }
         const auto for_rows = [&](auto&& f) __attribute__((always_inline)) {
           for (int r = 0; r < height; ++r) f(row + r, block, width, sums + r * width * kS * kW);

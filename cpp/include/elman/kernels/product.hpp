@@ -277,7 +277,8 @@ inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, cons
         const Index next = j + blocks * kW;  // where the next group's columns of B begin
         const bool fetch = next < strip.columns && rows.size() >= TileShape<1>::kMaxRows;
         Fetches<T> fetches(at.b, fetch ? kc : 0, strip.first + next, rows.size() / 6 * kc);
-        const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, add || k0 > 0, &fetches};
+        const ColumnGroup<T, true> group{blocks, width,         strip.c + j,
+                                         ldc,    add || k0 > 0, fetch ? &fetches : nullptr};
         Operand<T> operand;
         operand.w = columns;
         operand.w_block = kc * kW;

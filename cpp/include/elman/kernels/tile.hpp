@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "elman/kernels/simd.hpp"
 
@@ -65,6 +66,8 @@ class FetchList {
       lines_[count_++] = begin;
     }
   }
+  /// Whether they may be fetched all at once.
+  [[nodiscard]] bool few() const { return count_ <= 12; }
   [[nodiscard]] Fetches<T> spread(Index steps) const { return {lines_, count_, 0, steps}; }
 
  private:
@@ -96,13 +99,9 @@ struct Gating {
 
 namespace detail {
 
-// A low tile is soon done: what it fetches is asked for before it starts.
-template <int R>
-inline constexpr bool kSpreadsFetches = R >= 4;
-
 // The order of the sums over k is the same for every tile shape, so a row's result depends neither
 // on the rows beside it nor on the number of threads.
-template <class T, int R, int U, int S, int G, int First, bool Panel>
+template <class T, int R, int U, int S, int G, int First, bool Panel, bool Fetch = false>
 inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
                                                       const Operand<T>& op,
                                                       Fetches<T>* fetches = nullptr) {
@@ -149,12 +148,12 @@ inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
       }
     }
   };
-  if constexpr (kSpreadsFetches<R>) {
-    const Index pace = fetches == nullptr ? Fetches<T>::kNever : fetches->pace();
+  if constexpr (Fetch) {
+    const Index pace = fetches->pace();
     for (Index k = 0; k < op.depth;) {
       const Index stop = std::min(op.depth, k + pace);
       for (; k < stop; ++k, a += a_k, w += w_k) add_one();
-      if (fetches != nullptr) fetches->next();
+      fetches->next();
     }
   } else {
     for (Index k = 0; k < op.depth; ++k, a += a_k, w += w_k) add_one();
@@ -163,14 +162,11 @@ inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
 
 // A panel product updates a large C: its lines are fetched while the sums run and added at the end.
 // The time loop's sums start from `init`, which is at hand.
-template <class T, int R, int U, class Gates, bool Panel>
-__attribute__((noinline)) void tile_product(const Tile<T>& t) {
+template <class T, int R, int U, class Gates, bool Panel, bool Fetch>
+__attribute__((noinline)) void sum_tile(const Tile<T>& t) {
   constexpr int S = Gates::kSlots;
   Packet<T> acc[R][U][S];
   const T* init = t.init;
-  if constexpr (!kSpreadsFetches<R>) {
-    if (t.fetches != nullptr) t.fetches->all();
-  }
   if constexpr (Panel) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
@@ -192,9 +188,9 @@ __attribute__((noinline)) void tile_product(const Tile<T>& t) {
       }
     }
   }
-  accumulate<T, R, U, S, Gates::kGates, 0, Panel>(acc, t.x, t.fetches);
+  accumulate<T, R, U, S, Gates::kGates, 0, Panel, Fetch>(acc, t.x, t.fetches);
   if constexpr (!Panel)
-    accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel>(acc, t.h, t.fetches);
+    accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel, Fetch>(acc, t.h, t.fetches);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -211,6 +207,19 @@ __attribute__((noinline)) void tile_product(const Tile<T>& t) {
       }
     }
   }
+}
+
+// Fetching takes a second loop around that over k, which tiles with nothing to fetch go without:
+// some per cent. A low tile is soon done; what it fetches is asked for before it starts.
+template <class T, int R, int U, class Gates, bool Panel>
+inline void tile_product(const Tile<T>& t) {
+  if (t.fetches != nullptr) {
+    if constexpr (R >= 4 && std::is_same_v<T, float>) {
+      return sum_tile<T, R, U, Gates, Panel, true>(t);
+    }
+    t.fetches->all();
+  }
+  sum_tile<T, R, U, Gates, Panel, false>(t);
 }
 
 }  // namespace detail
