@@ -163,14 +163,14 @@ class ForwardRows {
     StepProduct<T> p;
     input_.template apply<P>(k, p);
     p.h = recurrent_side<P>(k, h_prev);
-    constexpr bool kInTwo = elman::detail::kInTwo<Cell, P, T, Activations>;
+    constexpr bool kApart = kFinishesApart<Cell, P, T, Activations>;
     const auto begin = [&](Index row, Index block, int count,
                            T* sums) __attribute__((always_inline)) {
       if constexpr (!Activations::kKnown) {
         if (sums_) return sums_.template keep<P>(row, block, count, sums);
       }
       ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
-      if constexpr (kInTwo) {
+      if constexpr (kApart) {
         for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
           begin_unit<Cell, P, T>(fn_, u, sums);
         }
@@ -198,7 +198,7 @@ class ForwardRows {
       fetch_targets(fetches, k, row, block, count);
     };
     for_blocks(parts_, hp_ / kW, k % 2 != 0, [&](Blocks blocks) {
-      if constexpr (kInTwo) {
+      if constexpr (kApart) {
         run_phase<T, Phase>(p, active_, blocks, begin, finish, ahead);
       } else {
         run_phase<T, Phase>(p, active_, blocks, begin, detail::NothingToFinish{}, ahead);

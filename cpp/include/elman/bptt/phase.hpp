@@ -297,8 +297,9 @@ inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
 template <class T, class Gates, class F>
 __attribute__((always_inline)) inline auto each_block(F f) {
   return [f](Index row, Index block, int count, T* sums) __attribute__((always_inline)) {
-    for (int u = 0; u < count; ++u, sums += Gates::kSlots * simd::kWidth<T>)
+    for (int u = 0; u < count; ++u, sums += Gates::kSlots * simd::kWidth<T>) {
       f(row, block + u, sums);
+    }
   };
 }
 
@@ -306,8 +307,8 @@ __attribute__((always_inline)) inline auto each_block(F f) {
 /// gets the kSlots sums of W units each for some blocks of a row, still in L1, and may change them;
 /// finish(row, block, count, sums) follows when it has had all rows of the tile. Blocks are the
 /// outer loop, so that a block's weights are read once for all rows; a depth whose weights do not
-/// fit into L2 is cut into passes. ahead(fetches, row, block, blocks) is asked before a tile's sums
-/// for what its epilogue will touch.
+/// fit into L2 is cut into passes. ahead(list, row, block, count) is asked before a tile's sums for
+/// what its epilogue will touch.
 template <class T, class Gates, class Epilogue, class Finish = detail::NothingToFinish,
           class Ahead = detail::NothingAhead>
 inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilogue&& epilogue,
@@ -329,6 +330,19 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
   alignas(64) T tile_buffer[kMostSums * kW];
   kernels::FetchList<T> list;
   kernels::Fetches<T> fetches;
+  // What a tile's epilogue will touch; nullptr: nothing that is left to fetch while its sums run.
+  const auto fetch = [&](const StepProduct<T>& part, Index row, int height, Index block,
+                         int width) -> kernels::Fetches<T>* {
+    if constexpr (!std::is_same_v<std::remove_cvref_t<Ahead>, detail::NothingAhead>) {
+      list.clear();
+      for (int r = 0; r < height; ++r) ahead(list, row + r, block, width);
+      fetches = list.spread((part.x.depth + part.h.depth) *
+                            kernels::TileShape<kS>::passes(height, width));
+      if (!list.few()) return &fetches;
+      fetches.all();
+    }
+    return nullptr;
+  };
   for (Index left = blocks.size(); left > 0;) {
     // A single row has the sums of many blocks made before their epilogue: more to overlap there.
     const int width = rows == 1 ? int(std::min<Index>(left, kMostSums / kS))
@@ -346,18 +360,9 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
       for (Index row = 0; row < rows;) {
         const int height = kernels::TileShape<kS>::rows(rows - row);
         T* sums = passes == 1 ? buffer : buffer + row * width * kS * kW;
-        kernels::Fetches<T>* spread = nullptr;
-        if (last && !std::is_same_v<std::remove_cvref_t<Ahead>, detail::NothingAhead>) {
-          list.clear();
-          for (int r = 0; r < height; ++r) ahead(list, row + r, block, width);
-          fetches = list.spread((part.x.depth + part.h.depth) *
-                                kernels::TileShape<kS>::passes(height, width));
-          if (list.few()) fetches.all();
-          spread = list.few() ? nullptr : &fetches;
-        }
+        kernels::Fetches<T>* spread = last ? fetch(part, row, height, block, width) : nullptr;
         if (rows == 1) {
-          detail::row_sums<T, Gates>(part, {block, block + width, blocks.backwards}, sums,
-                                     &fetches);
+          detail::row_sums<T, Gates>(part, {block, block + width, blocks.backwards}, sums, spread);
         } else {
           detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
                                       sums, spread);

@@ -181,7 +181,7 @@ class Stream {
       }
     }
     const StepSums<T, Cell> sums(sums_.data(), units());
-    constexpr bool kInTwo = elman::detail::kInTwo<Cell, P, T, Activations>;
+    constexpr bool kApart = kFinishesApart<Cell, P, T, Activations>;
     const auto write = [&](const ForwardUnit<T>& u, Index row,
                            Index j) __attribute__((always_inline)) {
       if constexpr (P + 1 == Cell::kPhases) {
@@ -195,7 +195,7 @@ class Stream {
       const Index row = first + r;
       ForwardUnit<T> u = unit(row, block, z);
       for (Index j = block * kW; count > 0; --count, j += kW, z += Phase::kSlots * kW) {
-        if constexpr (kInTwo) {
+        if constexpr (kApart) {
           begin_unit<Cell, P, T>(fn, u, z);
         } else {
           forward_unit<Cell, P, T>(fn, u);
@@ -219,7 +219,7 @@ class Stream {
     };
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
     for_blocks(parts_, hp_ / kW, now_ != 0, [&](Blocks blocks) {
-      if constexpr (kInTwo) {
+      if constexpr (kApart) {
         run_phase<T, Phase>(p, rows, blocks, begin, finish);
       } else {
         run_phase<T, Phase>(p, rows, blocks, begin);

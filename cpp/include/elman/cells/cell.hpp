@@ -209,15 +209,16 @@ struct BackwardUnit {
   }
 };
 
-namespace detail {
-
+/// Whether a cell has an end apart from its forward step, and whether the loop runs it apart: in
+/// float64 a whole step is one function.
 template <class Cell, int P, class T, class Activations>
 inline constexpr bool kHasFinish = !std::is_void_v<decltype(Cell::template forward<P, T>(
     std::declval<const Activations&>(), std::declval<const ForwardUnit<T>&>()))>;
-
-/// Whether begin_unit() leaves something to finish_unit().
 template <class Cell, int P, class T, class Activations>
-inline constexpr bool kInTwo = std::is_same_v<T, float> && kHasFinish<Cell, P, T, Activations>;
+inline constexpr bool kFinishesApart =
+    std::is_same_v<T, float> && kHasFinish<Cell, P, T, Activations>;
+
+namespace detail {
 
 /// A cell's phase P for one unit, from its sums to its states.
 template <class Cell, int P, class T, class Activations>
@@ -258,7 +259,7 @@ __attribute__((always_inline)) inline void forward_unit(const Activations& fn,
 template <class Cell, int P, class T, class Activations>
 __attribute__((always_inline)) inline void begin_unit(const Activations& fn,
                                                       const ForwardUnit<T>& u, T* sums) {
-  if constexpr (detail::kInTwo<Cell, P, T, Activations>) {
+  if constexpr (kFinishesApart<Cell, P, T, Activations>) {
     const Pending<T> pending = Cell::template forward<P, T>(fn, u);
     simd::store<T>(sums, pending.first);
     simd::store<T>(sums + simd::kWidth<T>, pending.second);
@@ -269,7 +270,7 @@ __attribute__((always_inline)) inline void begin_unit(const Activations& fn,
 template <class Cell, int P, class T, class Activations>
 __attribute__((always_inline)) inline void finish_unit(const Activations& fn,
                                                        const ForwardUnit<T>& u, const T* sums) {
-  if constexpr (detail::kInTwo<Cell, P, T, Activations>) {
+  if constexpr (kFinishesApart<Cell, P, T, Activations>) {
     Cell::template finish<P, T>(
         fn, u, Pending<T>{simd::load<T>(sums), simd::load<T>(sums + simd::kWidth<T>)});
   }
