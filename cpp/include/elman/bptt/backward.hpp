@@ -356,11 +356,12 @@ class BackwardRows {
           simd::store<T>(dh + block * kW, all_gradients(k, row, block, later));
         }
         BackwardRow<T> whole{slots(row, k), nullptr, nullptr, dh};
-        for (Index block = 0; block < hp_ / kW; ++block) {
-          const Index j = block * kW, lanes = in_.dims.units - j;
-          simd::store<T>(cell.h_prev() + j, units_of(h_before(k, row), j, lanes));
+        const T* h = h_before(k, row);
+        const T* c = Cell::kStates == 2 ? c_before(k, row) : nullptr;
+        for (Index j = 0; j < hp_; j += kW) {
+          simd::store<T>(cell.h_prev() + j, units_of(h, j, in_.dims.units - j));
           if (Cell::kStates == 1) continue;
-          simd::store<T>(cell.c_prev() + j, units_of(c_before(k, row), j, lanes));
+          simd::store<T>(cell.c_prev() + j, units_of(c, j, in_.dims.units - j));
         }
         if (Cell::kStates == 2) {
           whole.c = saved_.c + rows_.kept(row, k) * hp_;

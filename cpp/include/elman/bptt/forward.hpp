@@ -170,39 +170,29 @@ class ForwardRows {
         if (sums_) return sums_.template keep<P>(row, block, count, sums);
       }
       ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
-      if constexpr (kApart) {
-        for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
-          begin_unit<Cell, P, T>(fn_, u, sums);
-        }
-      } else {
-        Targets to = targets<P>(k, row, block);
-        for (; count > 0; --count, u.advance(Phase::kSlots)) {
-          forward_unit<Cell, P, T>(fn_, u);
-          write<P>(u, to);
-        }
+      Targets to = kApart ? Targets{} : targets<P>(k, row, block);
+      for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
+        begin_unit<Cell, P, T>(fn_, u, sums);
+        if constexpr (!kApart) write<P>(u, to);
       }
     };
     const auto finish = [&](Index row, Index block, int count,
                             const T* sums) __attribute__((always_inline)) {
-      if constexpr (!Activations::kKnown) {
-        if (sums_) return;
-      }
-      ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
-      Targets to = targets<P>(k, row, block);
-      for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
-        finish_unit<Cell, P, T>(fn_, u, sums);
-        write<P>(u, to);
+      if constexpr (kApart) {
+        if (!Activations::kKnown && sums_) return;
+        ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
+        Targets to = targets<P>(k, row, block);
+        for (; count > 0; --count, u.advance(Phase::kSlots), sums += Phase::kSlots * kW) {
+          finish_unit<Cell, P, T>(fn_, u, sums);
+          write<P>(u, to);
+        }
       }
     };
     const auto ahead = [&](kernels::FetchList<T>& fetches, Index row, Index block, int count) {
       fetch_targets(fetches, k, row, block, count);
     };
     for_blocks(parts_, hp_ / kW, k % 2 != 0, [&](Blocks blocks) {
-      if constexpr (kApart) {
-        run_phase<T, Phase>(p, active_, blocks, begin, finish, ahead);
-      } else {
-        run_phase<T, Phase>(p, active_, blocks, begin, detail::NothingToFinish{}, ahead);
-      }
+      run_phase<T, Phase>(p, active_, blocks, begin, finish, ahead);
     });
     if constexpr (!Activations::kKnown) {
       if (sums_) whole_rows<P>(k, h_prev, h_next);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "elman/bptt/problem.hpp"
 #include "elman/core/threads.hpp"
@@ -370,8 +371,8 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
         const auto for_rows = [&](auto&& f) __attribute__((always_inline)) {
           for (int r = 0; r < height; ++r) f(row + r, block, width, sums + r * width * kS * kW);
         };
-        if (last) for_rows(epilogue);
-        if (last && !std::is_same_v<std::remove_cvref_t<Finish>, detail::NothingToFinish>) {
+        if (last) {
+          for_rows(epilogue);
           for_rows(finish);
         }
         row += height;

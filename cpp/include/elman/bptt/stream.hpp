@@ -195,36 +195,27 @@ class Stream {
       const Index row = first + r;
       ForwardUnit<T> u = unit(row, block, z);
       for (Index j = block * kW; count > 0; --count, j += kW, z += Phase::kSlots * kW) {
-        if constexpr (kApart) {
-          begin_unit<Cell, P, T>(fn, u, z);
-        } else {
-          forward_unit<Cell, P, T>(fn, u);
-          write(u, row, j);
-        }
+        begin_unit<Cell, P, T>(fn, u, z);
+        if constexpr (!kApart) write(u, row, j);
         u.advance(Phase::kSlots);
       }
     };
     const auto finish = [&](Index r, Index block, int count,
                             const T* z) __attribute__((always_inline)) {
-      if constexpr (!Activations::kKnown) {
-        if (sums) return;
-      }
-      const Index row = first + r;
-      ForwardUnit<T> u = unit(row, block, z);
-      for (Index j = block * kW; count > 0; --count, j += kW, z += Phase::kSlots * kW) {
-        finish_unit<Cell, P, T>(fn, u, z);
-        write(u, row, j);
-        u.advance(Phase::kSlots);
+      if constexpr (kApart) {
+        if (!Activations::kKnown && sums) return;
+        const Index row = first + r;
+        ForwardUnit<T> u = unit(row, block, z);
+        for (Index j = block * kW; count > 0; --count, j += kW, z += Phase::kSlots * kW) {
+          finish_unit<Cell, P, T>(fn, u, z);
+          write(u, row, j);
+          u.advance(Phase::kSlots);
+        }
       }
     };
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
-    for_blocks(parts_, hp_ / kW, now_ != 0, [&](Blocks blocks) {
-      if constexpr (kApart) {
-        run_phase<T, Phase>(p, rows, blocks, begin, finish);
-      } else {
-        run_phase<T, Phase>(p, rows, blocks, begin);
-      }
-    });
+    for_blocks(parts_, hp_ / kW, now_ != 0,
+               [&](Blocks blocks) { run_phase<T, Phase>(p, rows, blocks, begin, finish); });
     if constexpr (!Activations::kKnown) {
       if (sums) whole_rows<P>(sums, out, first, rows);
     }

@@ -255,7 +255,8 @@ __attribute__((always_inline)) inline void forward_unit(const Activations& fn,
   }
 }
 
-/// The same in two parts, with what is pending in `sums`, which u.z refers to.
+/// The same up to what finish_unit() is left to do where there is an end apart, with what is
+/// pending in `sums`, which u.z refers to.
 template <class Cell, int P, class T, class Activations>
 __attribute__((always_inline)) inline void begin_unit(const Activations& fn,
                                                       const ForwardUnit<T>& u, T* sums) {
@@ -270,10 +271,8 @@ __attribute__((always_inline)) inline void begin_unit(const Activations& fn,
 template <class Cell, int P, class T, class Activations>
 __attribute__((always_inline)) inline void finish_unit(const Activations& fn,
                                                        const ForwardUnit<T>& u, const T* sums) {
-  if constexpr (kFinishesApart<Cell, P, T, Activations>) {
-    Cell::template finish<P, T>(
-        fn, u, Pending<T>{simd::load<T>(sums), simd::load<T>(sums + simd::kWidth<T>)});
-  }
+  Cell::template finish<P, T>(
+      fn, u, Pending<T>{simd::load<T>(sums), simd::load<T>(sums + simd::kWidth<T>)});
 }
 template <class Cell, int P, class T, class Activations>
 __attribute__((always_inline)) inline simd::Packet<T> backward_unit(const Activations& fn,

@@ -275,8 +275,9 @@ inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, cons
         const Index width = std::min(strip.columns - j, blocks * kW);
         pack_columns(at, strip.first + j, width, blocks, kc, columns);
         const Index next = j + blocks * kW;  // where the next group's columns of B begin
-        const bool fetch = next < strip.columns && rows.size() >= TileShape<1>::kMaxRows;
-        Fetches<T> fetches(at.b, fetch ? kc : 0, strip.first + next, rows.size() / 6 * kc);
+        const Index tiles = rows.size() / TileShape<1>::kMaxRows;
+        const bool fetch = next < strip.columns && tiles > 0;
+        Fetches<T> fetches(at.b, kc, strip.first + next, tiles * kc);
         const ColumnGroup<T, true> group{blocks, width,         strip.c + j,
                                          ldc,    add || k0 > 0, fetch ? &fetches : nullptr};
         Operand<T> operand;

@@ -48,9 +48,9 @@ class Fetches {
     while (left_ != 0) next();
   }
 
+ private:
   static constexpr Index kNever = std::numeric_limits<Index>::max() / 2;
 
- private:
   const T* const* lines_ = nullptr;
   Index left_ = 0, offset_ = 0, pace_ = kNever;
 };
@@ -189,8 +189,9 @@ __attribute__((noinline)) void sum_tile(const Tile<T>& t) {
     }
   }
   accumulate<T, R, U, S, Gates::kGates, 0, Panel, Fetch>(acc, t.x, t.fetches);
-  if constexpr (!Panel)
+  if constexpr (!Panel) {
     accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel, Fetch>(acc, t.h, t.fetches);
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
