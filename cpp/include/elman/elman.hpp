@@ -34,6 +34,7 @@
 #include "elman/autograd/tensor.hpp"
 #include "elman/bptt/arriving.hpp"
 #include "elman/bptt/backward.hpp"
+#include "elman/bptt/blocks.hpp"
 #include "elman/bptt/conv_backward.hpp"
 #include "elman/bptt/conv_forward.hpp"
 #include "elman/bptt/conv_gradients.hpp"

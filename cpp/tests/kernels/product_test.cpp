@@ -125,10 +125,11 @@ void check_fetches(Index depth) {
     return out;
   };
   const auto plain = sums(nullptr);
+  const std::vector<float> lines(10001);
   kernels::FetchList<float> list;
   for (const Index count : {Index(0), Index(1), Index(3), Index(100), Index(10000)}) {
     list.clear();
-    list.add(w.data(), count);
+    list.add(lines.data() + 1, count);
     for (const Index steps : {Index(0), depth, 100 * depth}) {
       kernels::Fetches<float> fetches = list.spread(steps);
       CHECK(fetches.pace() > 0);

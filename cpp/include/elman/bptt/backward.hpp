@@ -137,7 +137,9 @@ class BackwardRows {
       p.x.row = rows_.kept_stride() * kS * hp_;
       p.x.depth = Phase::kGates * hp_;
     }
-    for_blocks(parts_, hp_ / kW, k % 2 != 0, [&](Blocks blocks) {
+    const bool once = multiplied == 0 || (multiplied == rows && !factors.per_gate());
+    const Sharing sharing = once ? Sharing::kAll : Sharing::kOwn;
+    for_blocks(parts_, hp_ / kW, k % 2 != 0, sharing, [&](Blocks blocks) {
       if (multiplied != 0 && factors.per_gate()) {
         recurrent_per_gate<P>(p, multiplied, blocks, epilogue);
       } else if (multiplied != 0) {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "elman/bptt/blocks.hpp"
 #include "elman/bptt/problem.hpp"
-#include "elman/core/threads.hpp"
 #include "elman/kernels/product.hpp"
 #include "elman/kernels/tile.hpp"
 
@@ -72,7 +72,8 @@ inline void add_gate_by_gate(const Side<T>& side, int first_slot, Index row, Ind
 }
 
 template <class T, class Gates>
-inline kernels::Operand<T> operand(const Side<T>& side, Index row, int height, Index block) {
+__attribute__((always_inline)) inline kernels::Operand<T> operand(const Side<T>& side, Index row,
+                                                                  int height, Index block) {
   constexpr Index kStep = Gates::kGates * simd::kWidth<T>;
   const Index w_block = side.w_block != 0 ? side.w_block : side.depth * kStep;
   const T* w = side.w + block * w_block;
@@ -81,36 +82,12 @@ inline kernels::Operand<T> operand(const Side<T>& side, Index row, int height, I
   return {a, 1, height, w, w_block, kStep, side.depth};
 }
 
-}  // namespace detail
-
-/// A range of blocks of W units, walked through in either direction: weights that exceed a cache
-/// are found there again where the walk turns back at the end of a step.
-struct Blocks {
-  Index begin = 0, end = 0;
-  bool backwards = false;
-
-  [[nodiscard]] Index size() const { return end - begin; }
-  /// The first of the next `count` blocks, behind which `left` remain to be walked through.
-  [[nodiscard]] Index next(Index left, Index count) const {
-    return backwards ? begin + left : end - left - count;
-  }
-};
-
-/// Runs f(blocks) over all blocks of units, in `parts` shares side by side.
-template <class F>
-inline void for_blocks(int parts, Index blocks, bool backwards, F&& f) {
-  if (parts == 1) return f(Blocks{0, blocks, backwards});
-  ThreadPool::global().run(parts, [&](int part) {
-    const Range share = part_range(blocks, parts, part);
-    f(Blocks{share.begin, share.end, backwards});
-  });
-}
-
-namespace detail {
-
 // Bytes of packed weights that one pass over the rows keeps in L2, beside the rows themselves:
 // 1 MiB or more where there is AVX-512, 512 KiB elsewhere.
 inline constexpr Index kPanelBytes = (simd::kRegisters == 32 ? 320 : 160) * 1024;
+
+// Weights of a thread that do not stay in its L2 from one step to the next.
+inline constexpr Index kStreamBytes = 2048 * 1024;
 
 /// So few rows are neither packed nor summed in passes, which take memory of the thread.
 template <class Gates>
@@ -158,6 +135,29 @@ __attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Index firs
   return out;
 }
 
+/// Whether the weights of all blocks exceed L2, so that a step finds those of the last step gone.
+template <class T, class Gates>
+inline bool streams_weights(Index rows, Index depth, Index blocks) {
+  const Index bytes = depth * blocks * Gates::kGates * simd::kWidth<T> * Index(sizeof(T));
+  return rows > most_plain_rows<Gates>(rows) && bytes > kStreamBytes;
+}
+
+/// The weights of some blocks for a part of the depth of x and h, one after the other.
+template <class T, class Gates>
+__attribute__((noinline)) void list_weights(const StepProduct<T>& p, Index block, int width,
+                                            Range k, kernels::FetchList<T>& list) {
+  constexpr Index kStep = Gates::kGates * simd::kWidth<T>;
+  for (const Side<T>* side : {&p.x, &p.h}) {
+    const Index begin = std::clamp<Index>(k.begin, 0, side->depth);
+    const Index end = std::clamp<Index>(k.end, 0, side->depth);
+    const Index w_block = side->w_block != 0 ? side->w_block : side->depth * kStep;
+    for (int u = 0; u < width && begin < end; ++u) {
+      list.add(side->w + (block + u) * w_block + begin * kStep, (end - begin) * kStep);
+    }
+    k = {k.begin - side->depth, k.end - side->depth};
+  }
+}
+
 /// One tile of sums, init included.
 template <class T, class Gates>
 __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int height,
@@ -186,14 +186,12 @@ __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int
 /// The sums of a product's only row for any number of blocks, which are walked through in either
 /// direction.
 template <class T, class Gates>
-inline void row_sums(const StepProduct<T>& p, Blocks blocks, T* sums,
-                     kernels::Fetches<T>* fetches) {
-  for (Index left = blocks.size(); left > 0;) {
-    const int some = kernels::blocks_for<Gates::kSlots>(1, left);
-    left -= some;
-    const Index block = blocks.next(left, some);
-    tile_sums<T, Gates>(p, 0, 1, block, some, nullptr,
-                        sums + (block - blocks.begin) * Gates::kSlots * simd::kWidth<T>, fetches);
+inline void row_sums(const StepProduct<T>& p, Blocks blocks, T* sums) {
+  const Index first = blocks.begin;
+  const auto width = [](Index left) { return kernels::blocks_for<Gates::kSlots>(1, left); };
+  for (Range some; (some = blocks.take(width)).size() != 0;) {
+    tile_sums<T, Gates>(p, 0, 1, some.begin, int(some.size()), nullptr,
+                        sums + (some.begin - first) * Gates::kSlots * simd::kWidth<T>, nullptr);
   }
 }
 
@@ -323,33 +321,26 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
   }
   const int tallest = kernels::TileShape<kS>::rows(rows);
   const Index depth = p.x.depth + p.h.depth;
-  StepProduct<T> product = p;  // copied: GCC clears an empty std::optional, which takes longer
-  if (detail::packs_rows<T, Gates>(rows, depth, blocks.size())) {
-    product = detail::pack_rows<T, Gates>(p, rows);
-  }
   constexpr int kMostSums = 48;
   alignas(64) T tile_buffer[kMostSums * kW];
+  // A single row has the sums of many blocks made before their epilogue: more to overlap there.
+  const auto width_of = [&](Index left) {
+    return rows == 1 ? int(std::min<Index>(left, kMostSums / kS))
+                     : kernels::blocks_for<kS>(tallest, left);
+  };
+  const Blocks own = blocks;
+  Range taken = blocks.take(width_of);
+  if (taken.size() == 0) return;  // others have done it all
+  StepProduct<T> product = p;     // copied: GCC clears an empty std::optional, which takes longer
+  if (detail::packs_rows<T, Gates>(rows, depth, own.size())) {
+    product = detail::pack_rows<T, Gates>(p, rows);
+  }
+  const bool streams = detail::streams_weights<T, Gates>(rows, depth, own.size());
   kernels::FetchList<T> list;
   kernels::Fetches<T> fetches;
-  // What a tile's epilogue will touch; nullptr: nothing that is left to fetch while its sums run.
-  const auto fetch = [&](const StepProduct<T>& part, Index row, int height, Index block,
-                         int width) -> kernels::Fetches<T>* {
-    if constexpr (!std::is_same_v<std::remove_cvref_t<Ahead>, detail::NothingAhead>) {
-      list.clear();
-      for (int r = 0; r < height; ++r) ahead(list, row + r, block, width);
-      fetches = list.spread((part.x.depth + part.h.depth) *
-                            kernels::TileShape<kS>::passes(height, width));
-      if (!list.few()) return &fetches;
-      fetches.all();
-    }
-    return nullptr;
-  };
-  for (Index left = blocks.size(); left > 0;) {
-    // A single row has the sums of many blocks made before their epilogue: more to overlap there.
-    const int width = rows == 1 ? int(std::min<Index>(left, kMostSums / kS))
-                                : kernels::blocks_for<kS>(tallest, left);
-    left -= width;
-    const Index block = blocks.next(left, width);
+  for (; taken.size() != 0; taken = blocks.take(width_of)) {
+    const Index block = taken.begin;
+    const int width = int(taken.size());
     const Index passes = detail::passes<T, Gates>(rows, depth, width);
     T* buffer = passes == 1 ? tile_buffer : kernels::thread_scratch<T, 6>(rows * width * kS * kW);
     for (Index pass = 0; pass < passes; ++pass) {
@@ -358,15 +349,39 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
         part = detail::cut<T, Gates>(product, depth * pass / passes, depth * (pass + 1) / passes);
       }
       const bool last = pass + 1 == passes;
+      // The weights that follow, of these blocks or the next: a share is fetched with each tile.
+      const Index next = last ? own.after(taken) : block;
+      const Index next_pass = last ? 0 : pass + 1;
+      const Range next_k{depth * next_pass / passes, depth * (next_pass + 1) / passes};
+      // These and what a tile's epilogue will touch; nullptr: nothing that is left to fetch while
+      // its sums run.
+      const auto fetch = [&](Index row, int height) -> kernels::Fetches<T>* {
+        constexpr bool kAhead = !std::is_same_v<std::remove_cvref_t<Ahead>, detail::NothingAhead>;
+        if (!(kAhead && last) && !streams) return nullptr;
+        list.clear();
+        if constexpr (kAhead) {
+          for (int r = 0; last && r < height; ++r) ahead(list, row + r, block, width);
+        }
+        if (streams) {
+          const Range share{next_k.begin + next_k.size() * row / rows,
+                            next_k.begin + next_k.size() * (row + height) / rows};
+          detail::list_weights<T, Gates>(product, next, width, share, list);
+        }
+        if (list.few()) {
+          list.fetch();
+          return nullptr;
+        }
+        fetches = list.spread((part.x.depth + part.h.depth) * kernels::walks<Gates>(height, width));
+        return &fetches;
+      };
       for (Index row = 0; row < rows;) {
         const int height = kernels::TileShape<kS>::rows(rows - row);
         T* sums = passes == 1 ? buffer : buffer + row * width * kS * kW;
-        kernels::Fetches<T>* spread = last ? fetch(part, row, height, block, width) : nullptr;
-        if (rows == 1) {
-          detail::row_sums<T, Gates>(part, {block, block + width, blocks.backwards}, sums, spread);
+        if (rows == 1) {  // what it touches lies in lines one after the other: nothing to fetch
+          detail::row_sums<T, Gates>(part, {block, block + width, blocks.backwards}, sums);
         } else {
           detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
-                                      sums, spread);
+                                      sums, fetch(row, height));
         }
         const auto for_rows = [&](auto&& f) __attribute__((always_inline)) {
           for (int r = 0; r < height; ++r) f(row + r, block, width, sums + r * width * kS * kW);

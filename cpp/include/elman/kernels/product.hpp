@@ -38,9 +38,9 @@ struct ColumnGroup {
   T* c;
   Index ldc;
   bool add;  // start from C, not from zero
-  Fetches<T>* fetches = nullptr;
 
-  void run(int rows, Index first_row, const Operand<T>& operand) const {
+  void run(int rows, Index first_row, const Operand<T>& operand,
+           Fetches<T>* fetches = nullptr) const {
     T* target = c + first_row * ldc;
     if (columns == blocks * kW) {
       Tile<T> tile;
@@ -254,6 +254,16 @@ inline void pack_columns(const Located<T>& at, Index first, Index columns, int b
   }
 }
 
+/// Lines that so many elements of a row of B take from `first` on, one more where they do not begin
+/// with a line.
+template <class T>
+inline Index lines_of(const Located<T>& at, Index kc, Index first, Index count) {
+  constexpr Index kLine = Fetches<T>::kLine;
+  const bool aligned =
+      Fetches<T>::in_line(at.b[0] + first) == 0 && Fetches<T>::in_line(at.b[kc - 1] + first) == 0;
+  return (count + kLine - 1) / kLine + (aligned ? 0 : 1);
+}
+
 /// Serial part of outer_product: rows m of C, some blocks of the strip.
 template <class T>
 inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, const Strip<T>& strip,
@@ -274,21 +284,29 @@ inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, cons
         const Index j = block * kW;
         const Index width = std::min(strip.columns - j, blocks * kW);
         pack_columns(at, strip.first + j, width, blocks, kc, columns);
-        const Index next = j + blocks * kW;  // where the next group's columns of B begin
-        const Index tiles = rows.size() / TileShape<1>::kMaxRows;
-        const bool fetch = next < strip.columns && tiles > 0;
-        Fetches<T> fetches(at.b, kc, strip.first + next, tiles * kc);
-        const ColumnGroup<T, true> group{blocks, width,         strip.c + j,
-                                         ldc,    add || k0 > 0, fetch ? &fetches : nullptr};
         Operand<T> operand;
         operand.w = columns;
         operand.w_block = kc * kW;
         operand.w_k = kW;
         operand.depth = kc;
+        // What the next group packs of B comes while the high tiles of this one sum: line by line,
+        // of each all rows.
+        const Index tiles = rows.size() / TileShape<1>::kMaxRows;
+        const Index next = j + blocks * kW;
+        const Index left = std::min(strip.columns, block_range.end * kW) - next;
+        const bool fetch = left > 0 && tiles > 0;
+        const Index lines = lines_of(at, kc, strip.first + next, std::min(left, width));
+        Fetches<T> fetches;
+        Index line = 0;
+        const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, add || k0 > 0};
         for (Index r = rows.begin; r < rows.end;) {
           const int height = TileShape<1>::rows(rows.end - r);
           operand.a = panels + (r - rows.begin) * kc;
-          group.run(height, r, operand);
+          if (fetch && fetches.done() && line < lines) {
+            const Index offset = strip.first + next + line++ * Fetches<T>::kLine;
+            fetches = Fetches<T>(at.b, kc, offset, tiles * kc / lines);
+          }
+          group.run(height, r, operand, fetch ? &fetches : nullptr);
           r += height;
         }
         block += blocks;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 
@@ -29,6 +30,8 @@ struct Operand {
 template <class T>
 class Fetches {
  public:
+  static constexpr Index kLine = 64 / Index(sizeof(T));
+
   Fetches() = default;
   /// `count` lines, the i-th at lines[i] + offset, spread over `steps` values of k.
   Fetches(const T* const* lines, Index count, Index offset, Index steps)
@@ -39,13 +42,20 @@ class Fetches {
 
   /// The values of k from one to the next.
   [[nodiscard]] Index pace() const { return pace_; }
-  void next() {
+  [[nodiscard]] bool done() const { return left_ == 0; }
+  // Always inline: a call would have a tile save all its sums.
+  __attribute__((always_inline)) void next() {
     if (left_ == 0) return;
     --left_;
     simd::prefetch(*lines_++ + offset_);
   }
   void all() {
     while (left_ != 0) next();
+  }
+
+  /// Elements from the beginning of its line to p.
+  static Index in_line(const T* p) {
+    return Index(reinterpret_cast<std::uintptr_t>(p) / sizeof(T) % std::uintptr_t(kLine));
   }
 
  private:
@@ -60,19 +70,22 @@ template <class T>
 class FetchList {
  public:
   void clear() { count_ = 0; }
-  /// The lines of [begin, begin + count).
+  /// The lines that [begin, begin + count) touches.
   void add(const T* begin, Index count) {
-    for (const T* end = begin + count; begin < end && count_ < kMost; begin += kLine) {
-      lines_[count_++] = begin;
+    const T* line = begin - Fetches<T>::in_line(begin);
+    for (; line < begin + count && count_ < kMost; line += Fetches<T>::kLine) {
+      lines_[count_++] = line;
     }
   }
-  /// Whether they may be fetched all at once.
+  /// So few that they may be fetched all at once.
   [[nodiscard]] bool few() const { return count_ <= 12; }
+  void fetch() const {
+    for (int i = 0; i < count_; ++i) simd::prefetch(lines_[i]);
+  }
   [[nodiscard]] Fetches<T> spread(Index steps) const { return {lines_, count_, 0, steps}; }
 
  private:
   static constexpr int kMost = 96;
-  static constexpr Index kLine = 64 / Index(sizeof(T));
 
   const T* lines_[kMost];
   int count_ = 0;
@@ -233,8 +246,6 @@ struct TileShape {
   static constexpr int kBudget = simd::kRegisters == 32 ? 24 : 12;
   static constexpr int kMaxRows = 6;
   static constexpr bool wide(int rows) { return rows * Slots > kBudget; }
-  /// How often a tile of `blocks` walks through the depth.
-  static constexpr int passes(int rows, int blocks) { return wide(rows) ? blocks * Slots / 2 : 1; }
   static constexpr int blocks(int rows) {
     if (wide(rows)) return 2;
     const int fit = kBudget / (rows * Slots);
@@ -296,6 +307,15 @@ inline void run_wide(int blocks, const Tile<T>& t) {
 }
 
 }  // namespace detail
+
+/// How often a tile walks through the depths of both sides.
+template <class Gates>
+constexpr Index walks(int rows, int blocks) {
+  if (!TileShape<Gates::kSlots>::wide(rows)) return 1;
+  constexpr int kShared = Gates::kGates - Gates::kFirstH;  // gates that both sides feed
+  const int pairs = (blocks + 1) / 2;
+  return blocks * (kShared / 2) + pairs * (kShared % 2 + Gates::kFirstH);
+}
 
 /// The same tile, moved on by some blocks.
 template <class T>

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// However the threads share the blocks of a step, each block is walked through once.
+#include "elman/bptt/blocks.hpp"
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "check.hpp"
+
+using namespace elman;
+
+namespace {
+
+// Groups of up to four, as tiles take them.
+Index width(Index left) { return std::min<Index>(left, 4); }
+
+std::vector<int> walk(int parts, Index blocks, bool backwards, bptt::Sharing sharing) {
+  std::vector<std::atomic<int>> visits(static_cast<std::size_t>(blocks));
+  bptt::for_blocks(parts, blocks, backwards, sharing, [&](bptt::Blocks share) {
+    for (Range taken; (taken = share.take(width)).size() != 0;) {
+      for (Index b = taken.begin; b < taken.end; ++b) ++visits[static_cast<std::size_t>(b)];
+    }
+  });
+  return {visits.begin(), visits.end()};
+}
+
+TEST(every_block_is_taken_once) {
+  for (const int threads : {1, 2, 3}) {
+    ThreadPool::global().resize(threads);
+    for (const int parts : {1, 2, 3, 64, 65}) {  // 65: more than share with each other
+      for (const Index blocks : {1, 2, 5, 31, 64, 200}) {
+        const std::vector<int> once(static_cast<std::size_t>(blocks), 1);
+        for (const bool backwards : {false, true}) {
+          CHECK(walk(parts, blocks, backwards, bptt::Sharing::kAll) == once);
+          CHECK(walk(parts, blocks, backwards, bptt::Sharing::kOwn) == once);
+        }
+      }
+    }
+  }
+  ThreadPool::global().resize(1);
+}
+
+TEST(an_own_share_is_walked_through_in_order) {
+  for (const bool backwards : {false, true}) {
+    bptt::Blocks share{3, 12, backwards};
+    std::vector<Index> begins, follow;
+    const bptt::Blocks whole = share;
+    for (Range taken; (taken = share.take(width)).size() != 0;) {
+      begins.push_back(taken.begin);
+      follow.push_back(whole.after(taken));
+    }
+    CHECK(begins == (backwards ? std::vector<Index>{8, 4, 3} : std::vector<Index>{3, 7, 11}));
+    // Where fewer than as many follow, the blocks themselves.
+    CHECK(follow == (backwards ? std::vector<Index>{4, 4, 3} : std::vector<Index>{7, 7, 11}));
+  }
+}
+
+TEST(who_is_done_takes_over_what_others_have_not_begun) {
+  ThreadPool::global().resize(2);
+  std::atomic<int> late{0}, helped{0};
+  bptt::for_blocks(2, 64, false, bptt::Sharing::kAll, [&](bptt::Blocks share) {
+    const bool sleeps = share.begin == 0;
+    for (Range taken; (taken = share.take(width)).size() != 0;) {
+      const bool own = share.begin <= taken.begin && taken.begin < share.end;
+      if (sleeps) {
+        ++late;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      } else if (!own) {
+        ++helped;
+      }
+    }
+  });
+  CHECK_EQ(late + helped, 8);
+  CHECK(late == 8 || helped > 0);  // 8: one thread has had both parts, one after the other
+  ThreadPool::global().resize(1);
+}
+
+}  // namespace
