@@ -15,14 +15,15 @@ namespace {
 // Groups of up to four, as tiles take them.
 Index width(Index left) { return std::min<Index>(left, 4); }
 
-std::vector<int> walk(int parts, Index blocks, bool backwards, bptt::Sharing sharing) {
-  std::vector<std::atomic<int>> visits(static_cast<std::size_t>(blocks));
-  bptt::for_blocks(parts, blocks, backwards, sharing, [&](bptt::Blocks share) {
-    for (Range taken; (taken = share.take(width)).size() != 0;) {
-      for (Index b = taken.begin; b < taken.end; ++b) ++visits[static_cast<std::size_t>(b)];
+std::vector<int> visits(int parts, Index blocks, bool backwards, bptt::Sharing sharing) {
+  std::vector<std::atomic<int>> count(static_cast<std::size_t>(blocks));
+  bptt::for_blocks(parts, blocks, backwards, sharing, [&](const bptt::Blocks& share) {
+    bptt::Walk walk(share);
+    for (Range taken; (taken = walk.take(width)).size() != 0;) {
+      for (Index b = taken.begin; b < taken.end; ++b) ++count[static_cast<std::size_t>(b)];
     }
   });
-  return {visits.begin(), visits.end()};
+  return {count.begin(), count.end()};
 }
 
 TEST(every_block_is_taken_once) {
@@ -32,8 +33,8 @@ TEST(every_block_is_taken_once) {
       for (const Index blocks : {1, 2, 5, 31, 64, 200}) {
         const std::vector<int> once(static_cast<std::size_t>(blocks), 1);
         for (const bool backwards : {false, true}) {
-          CHECK(walk(parts, blocks, backwards, bptt::Sharing::kAll) == once);
-          CHECK(walk(parts, blocks, backwards, bptt::Sharing::kOwn) == once);
+          CHECK(visits(parts, blocks, backwards, bptt::Sharing::kAll) == once);
+          CHECK(visits(parts, blocks, backwards, bptt::Sharing::kOwn) == once);
         }
       }
     }
@@ -43,12 +44,12 @@ TEST(every_block_is_taken_once) {
 
 TEST(an_own_share_is_walked_through_in_order) {
   for (const bool backwards : {false, true}) {
-    bptt::Blocks share{3, 12, backwards};
+    const bptt::Blocks share{3, 12, backwards};
+    bptt::Walk walk(share);
     std::vector<Index> begins, follow;
-    const bptt::Blocks whole = share;
-    for (Range taken; (taken = share.take(width)).size() != 0;) {
+    for (Range taken; (taken = walk.take(width)).size() != 0;) {
       begins.push_back(taken.begin);
-      follow.push_back(whole.after(taken));
+      follow.push_back(share.after(taken));
     }
     CHECK(begins == (backwards ? std::vector<Index>{8, 4, 3} : std::vector<Index>{3, 7, 11}));
     // Where fewer than as many follow, the blocks themselves.
@@ -59,9 +60,10 @@ TEST(an_own_share_is_walked_through_in_order) {
 TEST(who_is_done_takes_over_what_others_have_not_begun) {
   ThreadPool::global().resize(2);
   std::atomic<int> late{0}, helped{0};
-  bptt::for_blocks(2, 64, false, bptt::Sharing::kAll, [&](bptt::Blocks share) {
+  bptt::for_blocks(2, 64, false, bptt::Sharing::kAll, [&](const bptt::Blocks& share) {
+    bptt::Walk walk(share);
     const bool sleeps = share.begin == 0;
-    for (Range taken; (taken = share.take(width)).size() != 0;) {
+    for (Range taken; (taken = walk.take(width)).size() != 0;) {
       const bool own = share.begin <= taken.begin && taken.begin < share.end;
       if (sleeps) {
         ++late;

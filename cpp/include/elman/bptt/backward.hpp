@@ -139,7 +139,7 @@ class BackwardRows {
     }
     const bool once = multiplied == 0 || (multiplied == rows && !factors.per_gate());
     const Sharing sharing = once ? Sharing::kAll : Sharing::kOwn;
-    for_blocks(parts_, hp_ / kW, k % 2 != 0, sharing, [&](Blocks blocks) {
+    for_blocks(parts_, hp_ / kW, k % 2 != 0, sharing, [&](const Blocks& blocks) {
       if (multiplied != 0 && factors.per_gate()) {
         recurrent_per_gate<P>(p, multiplied, blocks, epilogue);
       } else if (multiplied != 0) {
@@ -154,7 +154,7 @@ class BackwardRows {
   // Not inline: compiled once for rows with a product and for those without.
   template <class Epilogue, class Ahead>
   __attribute__((noinline)) void plain_rows(const StepProduct<T>& p, Index first, Index rows,
-                                            Blocks blocks, bool scales, Epilogue& epilogue,
+                                            const Blocks& blocks, bool scales, Epilogue& epilogue,
                                             Ahead& ahead) {
     run_phase<T, kernels::Gating<1, 1>>(
         p, rows, blocks,
@@ -174,7 +174,7 @@ class BackwardRows {
 
   // sum over gates of m_g (dZ_g U_g^T): one product per gate over its part of the packed rows.
   template <int P, class Epilogue>
-  void recurrent_per_gate(const StepProduct<T>& all, Index rows, Blocks blocks,
+  void recurrent_per_gate(const StepProduct<T>& all, Index rows, const Blocks& blocks,
                           Epilogue&& epilogue) {
     using Phase = typename Cell::template Phase<P>;
     for (int g = 0; g < Phase::kGates; ++g) {

@@ -59,20 +59,9 @@ struct Blocks {
     return next >= begin && next + taken.size() <= end ? next : taken.begin;
   }
 
-  /// Takes the next width(count of those that are left) blocks; an empty range: the walk is over.
+  /// Takes width(count of those that are left) blocks of any share, this one first.
   template <class Width>
-  Range take(const Width& width) noexcept {
-    if (shares != nullptr) return take_shared(width);
-    if (begin == end) return {};
-    const Index count = width(size());
-    if (!backwards) return {std::exchange(begin, begin + count), begin};
-    const Index last = std::exchange(end, end - count);
-    return {end, last};
-  }
-
- private:
-  template <class Width>
-  __attribute__((noinline)) Range take_shared(const Width& width) noexcept {
+  __attribute__((noinline)) Range take_shared(const Width& width) const noexcept {
     for (int turn = 0; turn < parts; ++turn) {
       BlocksLeft& share = shares[(part + turn) % parts];
       const Range taken = share.take(backwards != (turn > 0), width);
@@ -80,6 +69,27 @@ struct Blocks {
     }
     return {};
   }
+};
+
+/// A walk through some blocks, which have to outlive it.
+class Walk {
+ public:
+  explicit Walk(const Blocks& blocks) : blocks_(blocks), begin_(blocks.begin), end_(blocks.end) {}
+
+  /// The next width(count of those that are left) blocks; an empty range: the walk is over.
+  template <class Width>
+  Range take(const Width& width) noexcept {
+    if (blocks_.shares != nullptr) return blocks_.take_shared(width);
+    if (begin_ == end_) return {};
+    const Index count = width(end_ - begin_);
+    if (!blocks_.backwards) return {std::exchange(begin_, begin_ + count), begin_};
+    const Index last = std::exchange(end_, end_ - count);
+    return {end_, last};
+  }
+
+ private:
+  const Blocks& blocks_;
+  Index begin_, end_;
 };
 
 /// Whether the walk of one thread goes on through the blocks that others have not begun, so that a

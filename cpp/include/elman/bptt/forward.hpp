@@ -191,7 +191,7 @@ class ForwardRows {
     const auto ahead = [&](kernels::FetchList<T>& fetches, Index row, Index block, int count) {
       fetch_targets(fetches, k, row, block, count);
     };
-    for_blocks(parts_, hp_ / kW, k % 2 != 0, Sharing::kAll, [&](Blocks blocks) {
+    for_blocks(parts_, hp_ / kW, k % 2 != 0, Sharing::kAll, [&](const Blocks& blocks) {
       run_phase<T, Phase>(p, active_, blocks, begin, finish, ahead);
     });
     if constexpr (!Activations::kKnown) {

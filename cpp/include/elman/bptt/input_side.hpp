@@ -179,7 +179,7 @@ class InputSide {
       p.x = side<P>(k);
       p.x.a += offset;
       if (stride != 0) p.x.row = stride;
-      for_blocks(parts, hp_ / kW, false, Sharing::kAll, [&](Blocks blocks) {
+      for_blocks(parts, hp_ / kW, false, Sharing::kAll, [&](const Blocks& blocks) {
         const auto store = [&](Index i, Index block, const T* z) {
           T* to = target(i) + Phase::kFirst * hp_ + block * kW;
           for (Index slot = 0; slot < Phase::kSlots; ++slot) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <new>
 #include <type_traits>
 
 #include "elman/bptt/blocks.hpp"
@@ -186,12 +187,13 @@ __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int
 /// The sums of a product's only row for any number of blocks, which are walked through in either
 /// direction.
 template <class T, class Gates>
-inline void row_sums(const StepProduct<T>& p, Blocks blocks, T* sums) {
-  const Index first = blocks.begin;
+inline void row_sums(const StepProduct<T>& p, const Blocks& blocks, T* sums) {
+  Walk walk(blocks);
   const auto width = [](Index left) { return kernels::blocks_for<Gates::kSlots>(1, left); };
-  for (Range some; (some = blocks.take(width)).size() != 0;) {
+  for (Range some; (some = walk.take(width)).size() != 0;) {
     tile_sums<T, Gates>(p, 0, 1, some.begin, int(some.size()), nullptr,
-                        sums + (some.begin - first) * Gates::kSlots * simd::kWidth<T>, nullptr);
+                        sums + (some.begin - blocks.begin) * Gates::kSlots * simd::kWidth<T>,
+                        nullptr);
   }
 }
 
@@ -256,6 +258,21 @@ __attribute__((noinline)) StepProduct<T> pack_rows(StepProduct<T> p, Index rows)
   return p;
 }
 
+/// Room for a value that comes later if at all. GCC clears an empty std::optional, and copies what
+/// has just been written word by word in longer pieces, for which the processor waits: either takes
+/// as long as a tenth of a small step.
+template <class V>
+class Later {
+ public:
+  Later() {}  // NOLINT: nothing is written
+  V& set(const V& value) { return *new (&value_) V(value); }
+
+ private:
+  union {
+    V value_;
+  };
+};
+
 /// What a loop passes as `finish` or `ahead` that has no use for them.
 struct NothingToFinish {
   void operator()(Index, Index, int, const void*) const {}
@@ -265,12 +282,24 @@ struct NothingAhead {
   void operator()(List&, Index, Index, int) const {}
 };
 
+/// What follows the sums of a tile. A function of its own, so that the loops of run_phase() do not
+/// take registers from those of the cell.
+template <class T, class Gates, class Epilogue, class Finish>
+__attribute__((noinline)) void end_tile(Epilogue& epilogue, Finish& finish, Range rows, Index block,
+                                        int width, T* sums) {
+  const Index step = width * Gates::kSlots * simd::kWidth<T>;
+  T* z = sums;
+  for (Index row = rows.begin; row < rows.end; ++row, z += step) epilogue(row, block, width, z);
+  z = sums;
+  for (Index row = rows.begin; row < rows.end; ++row, z += step) finish(row, block, width, z);
+}
+
 }  // namespace detail
 
 /// run_phase() where gates have operands of their own. A tile of all gates would have a single
 /// block and few rows, a fifth of the speed; here the sums of many rows are made gate by gate.
 template <class T, class Gates, class Epilogue, class Finish>
-inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, Blocks blocks,
+inline void run_gate_by_gate(const StepProduct<T>& p, Index rows, const Blocks& blocks,
                              Epilogue&& epilogue, Finish&& finish) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
@@ -310,8 +339,8 @@ __attribute__((always_inline)) inline auto each_block(F f) {
 /// what its epilogue will touch.
 template <class T, class Gates, class Epilogue, class Finish = detail::NothingToFinish,
           class Ahead = detail::NothingAhead>
-inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilogue&& epilogue,
-                      Finish&& finish = {}, Ahead&& ahead = {}) {
+inline void run_phase(const StepProduct<T>& p, Index rows, const Blocks& blocks,
+                      Epilogue&& epilogue, Finish&& finish = {}, Ahead&& ahead = {}) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
   if constexpr (Gates::kGates > 1) {
@@ -328,33 +357,31 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
     return rows == 1 ? int(std::min<Index>(left, kMostSums / kS))
                      : kernels::blocks_for<kS>(tallest, left);
   };
-  const Blocks own = blocks;
-  Range taken = blocks.take(width_of);
+  Walk walk(blocks);
+  Range taken = walk.take(width_of);
   if (taken.size() == 0) return;  // others have done it all
-  StepProduct<T> product = p;     // copied: GCC clears an empty std::optional, which takes longer
-  if (detail::packs_rows<T, Gates>(rows, depth, own.size())) {
-    product = detail::pack_rows<T, Gates>(p, rows);
+  detail::Later<StepProduct<T>> packed, piece;
+  const StepProduct<T>* product = &p;
+  if (detail::packs_rows<T, Gates>(rows, depth, blocks.size())) {
+    product = &packed.set(detail::pack_rows<T, Gates>(p, rows));
   }
-  const bool streams = detail::streams_weights<T, Gates>(rows, depth, own.size());
+  const bool streams = detail::streams_weights<T, Gates>(rows, depth, blocks.size());
   kernels::FetchList<T> list;
   kernels::Fetches<T> fetches;
-  for (; taken.size() != 0; taken = blocks.take(width_of)) {
+  for (; taken.size() != 0; taken = walk.take(width_of)) {
     const Index block = taken.begin;
     const int width = int(taken.size());
     const Index passes = detail::passes<T, Gates>(rows, depth, width);
     T* buffer = passes == 1 ? tile_buffer : kernels::thread_scratch<T, 6>(rows * width * kS * kW);
     for (Index pass = 0; pass < passes; ++pass) {
-      StepProduct<T> part = product;
+      const StepProduct<T>* part = product;
       if (passes != 1) {
-        part = detail::cut<T, Gates>(product, depth * pass / passes, depth * (pass + 1) / passes);
+        const Index k0 = depth * pass / passes, k1 = depth * (pass + 1) / passes;
+        part = &piece.set(detail::cut<T, Gates>(*product, k0, k1));
       }
       const bool last = pass + 1 == passes;
-      // The weights that follow, of these blocks or the next: a share is fetched with each tile.
-      const Index next = last ? own.after(taken) : block;
-      const Index next_pass = last ? 0 : pass + 1;
-      const Range next_k{depth * next_pass / passes, depth * (next_pass + 1) / passes};
-      // These and what a tile's epilogue will touch; nullptr: nothing that is left to fetch while
-      // its sums run.
+      // What a tile's epilogue will touch and a share of the weights that follow; nullptr: nothing
+      // that is left to fetch while its sums run.
       const auto fetch = [&](Index row, int height) -> kernels::Fetches<T>* {
         constexpr bool kAhead = !std::is_same_v<std::remove_cvref_t<Ahead>, detail::NothingAhead>;
         if (!(kAhead && last) && !streams) return nullptr;
@@ -362,33 +389,28 @@ inline void run_phase(const StepProduct<T>& p, Index rows, Blocks blocks, Epilog
         if constexpr (kAhead) {
           for (int r = 0; last && r < height; ++r) ahead(list, row + r, block, width);
         }
-        if (streams) {
-          const Range share{next_k.begin + next_k.size() * row / rows,
-                            next_k.begin + next_k.size() * (row + height) / rows};
-          detail::list_weights<T, Gates>(product, next, width, share, list);
+        if (streams) {  // the next pass over these blocks, or the first one over those behind them
+          const Index next = last ? blocks.after(taken) : block, next_pass = last ? 0 : pass + 1;
+          const Index k0 = depth * next_pass / passes, k1 = depth * (next_pass + 1) / passes;
+          const Range share{k0 + (k1 - k0) * row / rows, k0 + (k1 - k0) * (row + height) / rows};
+          detail::list_weights<T, Gates>(*product, next, width, share, list);
         }
-        if (list.few()) {
-          list.fetch();
-          return nullptr;
-        }
-        fetches = list.spread((part.x.depth + part.h.depth) * kernels::walks<Gates>(height, width));
+        if (list.empty()) return nullptr;
+        fetches =
+            list.spread((part->x.depth + part->h.depth) * kernels::walks<Gates>(height, width));
         return &fetches;
       };
       for (Index row = 0; row < rows;) {
         const int height = kernels::TileShape<kS>::rows(rows - row);
         T* sums = passes == 1 ? buffer : buffer + row * width * kS * kW;
         if (rows == 1) {  // what it touches lies in lines one after the other: nothing to fetch
-          detail::row_sums<T, Gates>(part, {block, block + width, blocks.backwards}, sums);
+          detail::row_sums<T, Gates>(*part, {block, block + width, blocks.backwards}, sums);
         } else {
-          detail::tile_sums<T, Gates>(part, row, height, block, width, pass == 0 ? nullptr : sums,
+          detail::tile_sums<T, Gates>(*part, row, height, block, width, pass == 0 ? nullptr : sums,
                                       sums, fetch(row, height));
         }
-        const auto for_rows = [&](auto&& f) __attribute__((always_inline)) {
-          for (int r = 0; r < height; ++r) f(row + r, block, width, sums + r * width * kS * kW);
-        };
         if (last) {
-          for_rows(epilogue);
-          for_rows(finish);
+          detail::end_tile<T, Gates>(epilogue, finish, {row, row + height}, block, width, sums);
         }
         row += height;
       }

@@ -215,7 +215,7 @@ class Stream {
     };
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
     for_blocks(parts_, hp_ / kW, now_ != 0, Sharing::kAll,
-               [&](Blocks blocks) { run_phase<T, Phase>(p, rows, blocks, begin, finish); });
+               [&](const Blocks& blocks) { run_phase<T, Phase>(p, rows, blocks, begin, finish); });
     if constexpr (!Activations::kKnown) {
       if (sums) whole_rows<P>(sums, out, first, rows);
     }

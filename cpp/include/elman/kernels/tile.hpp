@@ -65,7 +65,8 @@ class Fetches {
   Index left_ = 0, offset_ = 0, pace_ = kNever;
 };
 
-/// The lines for it, where they have to be collected; those beyond kMost are left out.
+/// The lines for it, where they have to be collected. A few are asked for at once, those beyond
+/// kMost left out.
 template <class T>
 class FetchList {
  public:
@@ -73,22 +74,24 @@ class FetchList {
   /// The lines that [begin, begin + count) touches.
   void add(const T* begin, Index count) {
     const T* line = begin - Fetches<T>::in_line(begin);
-    for (; line < begin + count && count_ < kMost; line += Fetches<T>::kLine) {
-      lines_[count_++] = line;
+    for (; line < begin + count && count_ < kAtOnce + kMost; line += Fetches<T>::kLine, ++count_) {
+      if (count_ < kAtOnce) {
+        simd::prefetch(line);
+      } else {
+        lines_[count_ - kAtOnce] = line;
+      }
     }
   }
-  /// So few that they may be fetched all at once.
-  [[nodiscard]] bool few() const { return count_ <= 12; }
-  void fetch() const {
-    for (int i = 0; i < count_; ++i) simd::prefetch(lines_[i]);
+  [[nodiscard]] bool empty() const { return count_ <= kAtOnce; }
+  [[nodiscard]] Fetches<T> spread(Index steps) const {
+    return {lines_, std::max<Index>(0, count_ - kAtOnce), 0, steps};
   }
-  [[nodiscard]] Fetches<T> spread(Index steps) const { return {lines_, count_, 0, steps}; }
 
  private:
-  static constexpr int kMost = 96;
+  static constexpr Index kAtOnce = 12, kMost = 96;
 
   const T* lines_[kMost];
-  int count_ = 0;
+  Index count_ = 0;
 };
 
 /// One tile: out = init + x . Wx + h . Wh. All strides in elements.
