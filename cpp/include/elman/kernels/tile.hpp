@@ -82,6 +82,7 @@ class FetchList {
       }
     }
   }
+  /// Whether spread() has nothing left to fetch.
   [[nodiscard]] bool empty() const { return count_ <= kAtOnce; }
   [[nodiscard]] Fetches<T> spread(Index steps) const {
     return {lines_, std::max<Index>(0, count_ - kAtOnce), 0, steps};
