@@ -72,11 +72,20 @@ inline void add_gate_by_gate(const Side<T>& side, int first_slot, Index row, Ind
   }
 }
 
+/// How many weights a block has for one k, and from where one block begins to the next.
+template <class T, class Gates>
+inline constexpr Index kWeightsOfK = Gates::kGates * simd::kWidth<T>;
+
+template <class T, class Gates>
+__attribute__((always_inline)) inline Index block_distance(const Side<T>& side) {
+  return side.w_block != 0 ? side.w_block : side.depth * kWeightsOfK<T, Gates>;
+}
+
 template <class T, class Gates>
 __attribute__((always_inline)) inline kernels::Operand<T> operand(const Side<T>& side, Index row,
                                                                   int height, Index block) {
-  constexpr Index kStep = Gates::kGates * simd::kWidth<T>;
-  const Index w_block = side.w_block != 0 ? side.w_block : side.depth * kStep;
+  constexpr Index kStep = kWeightsOfK<T, Gates>;
+  const Index w_block = block_distance<T, Gates>(side);
   const T* w = side.w + block * w_block;
   if (side.panel == 0) return {side.a + row * side.row, side.row, 1, w, w_block, kStep, side.depth};
   const T* a = side.a + row * side.panel + side.first * height;
@@ -98,10 +107,10 @@ constexpr Index most_plain_rows(Index rows) {
 
 /// Passes over a depth whose weights for `width` blocks do not fit into L2.
 template <class T, class Gates>
-inline Index passes(Index rows, Index depth, int width) {
+inline int passes(Index rows, Index depth, int width) {
   if (rows <= most_plain_rows<Gates>(rows)) return 1;
-  const Index longest = kPanelBytes / (width * Gates::kGates * simd::kWidth<T> * Index(sizeof(T)));
-  return depth <= longest ? 1 : (depth + longest - 1) / longest;
+  const Index longest = kPanelBytes / (width * kWeightsOfK<T, Gates> * Index(sizeof(T)));
+  return depth <= longest ? 1 : int((depth + longest - 1) / longest);
 }
 
 /// Whether to pack the rows of a product: where they do not fit into L2 beside a panel, and blocks
@@ -112,34 +121,33 @@ inline bool packs_rows(Index rows, Index depth, Index blocks) {
          blocks * Gates::kGates >= 64;
 }
 
-// The part [first, last) of the depth of x and h, one after the other: the sums continue where the
-// pass before left them, so cutting the depth changes no bit.
+// A part of the depth of x and h, one after the other: the sums continue where the pass before left
+// them, so cutting the depth changes no bit.
 template <class T, class Gates>
-__attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Index first, Index last) {
+__attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Range k) {
   const auto part = [](Side<T> side, Index begin, Index end) {
-    constexpr Index kStep = Gates::kGates * simd::kWidth<T>;
     begin = std::clamp<Index>(begin, 0, side.depth);
     end = std::clamp<Index>(end, 0, side.depth);
-    if (side.w_block == 0) side.w_block = side.depth * kStep;
+    side.w_block = block_distance<T, Gates>(side);
     if (side.panel != 0) {
       side.first += begin;
     } else {
       side.a += begin;
     }
-    side.w += begin * kStep;
+    side.w += begin * kWeightsOfK<T, Gates>;
     side.depth = end - begin;
     return side;
   };
   StepProduct<T> out = p;
-  out.x = part(p.x, first, last);
-  out.h = part(p.h, first - p.x.depth, last - p.x.depth);
+  out.x = part(p.x, k.begin, k.end);
+  out.h = part(p.h, k.begin - p.x.depth, k.end - p.x.depth);
   return out;
 }
 
 /// Whether the weights of all blocks exceed L2, so that a step finds those of the last step gone.
 template <class T, class Gates>
 inline bool streams_weights(Index rows, Index depth, Index blocks) {
-  const Index bytes = depth * blocks * Gates::kGates * simd::kWidth<T> * Index(sizeof(T));
+  const Index bytes = depth * blocks * kWeightsOfK<T, Gates> * Index(sizeof(T));
   return rows > most_plain_rows<Gates>(rows) && bytes > kStreamBytes;
 }
 
@@ -147,13 +155,13 @@ inline bool streams_weights(Index rows, Index depth, Index blocks) {
 template <class T, class Gates>
 __attribute__((noinline)) void list_weights(const StepProduct<T>& p, Index block, int width,
                                             Range k, kernels::FetchList<T>& list) {
-  constexpr Index kStep = Gates::kGates * simd::kWidth<T>;
+  constexpr Index kStep = kWeightsOfK<T, Gates>;
   for (const Side<T>* side : {&p.x, &p.h}) {
     const Index begin = std::clamp<Index>(k.begin, 0, side->depth);
     const Index end = std::clamp<Index>(k.end, 0, side->depth);
-    const Index w_block = side->w_block != 0 ? side->w_block : side->depth * kStep;
-    for (int u = 0; u < width && begin < end; ++u) {
-      list.add(side->w + (block + u) * w_block + begin * kStep, (end - begin) * kStep);
+    const T* w = side->w + block * block_distance<T, Gates>(*side) + begin * kStep;
+    for (int u = 0; u < width && begin < end; ++u, w += block_distance<T, Gates>(*side)) {
+      list.add(w, (end - begin) * kStep);
     }
     k = {k.begin - side->depth, k.end - side->depth};
   }
@@ -371,13 +379,12 @@ inline void run_phase(const StepProduct<T>& p, Index rows, const Blocks& blocks,
   for (; taken.size() != 0; taken = walk.take(width_of)) {
     const Index block = taken.begin;
     const int width = int(taken.size());
-    const Index passes = detail::passes<T, Gates>(rows, depth, width);
+    const int passes = detail::passes<T, Gates>(rows, depth, width);
     T* buffer = passes == 1 ? tile_buffer : kernels::thread_scratch<T, 6>(rows * width * kS * kW);
-    for (Index pass = 0; pass < passes; ++pass) {
+    for (int pass = 0; pass < passes; ++pass) {
       const StepProduct<T>* part = product;
       if (passes != 1) {
-        const Index k0 = depth * pass / passes, k1 = depth * (pass + 1) / passes;
-        part = &piece.set(detail::cut<T, Gates>(*product, k0, k1));
+        part = &piece.set(detail::cut<T, Gates>(*product, part_range(depth, passes, pass)));
       }
       const bool last = pass + 1 == passes;
       // What a tile's epilogue will touch and a share of the weights that follow; nullptr: nothing
@@ -390,9 +397,10 @@ inline void run_phase(const StepProduct<T>& p, Index rows, const Blocks& blocks,
           for (int r = 0; last && r < height; ++r) ahead(list, row + r, block, width);
         }
         if (streams) {  // the next pass over these blocks, or the first one over those behind them
-          const Index next = last ? blocks.after(taken) : block, next_pass = last ? 0 : pass + 1;
-          const Index k0 = depth * next_pass / passes, k1 = depth * (next_pass + 1) / passes;
-          const Range share{k0 + (k1 - k0) * row / rows, k0 + (k1 - k0) * (row + height) / rows};
+          const Index next = last ? blocks.after(taken) : block;
+          const Range k = part_range(depth, passes, last ? 0 : pass + 1);
+          const Range share{k.begin + k.size() * row / rows,
+                            k.begin + k.size() * (row + height) / rows};
           detail::list_weights<T, Gates>(*product, next, width, share, list);
         }
         if (list.empty()) return nullptr;

@@ -294,19 +294,19 @@ inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, cons
         const Index tiles = rows.size() / TileShape<1>::kMaxRows;
         const Index next = j + blocks * kW;
         const Index left = std::min(strip.columns, block_range.end * kW) - next;
-        const bool fetch = left > 0 && tiles > 0;
-        const Index lines = lines_of(at, kc, strip.first + next, std::min(left, width));
+        const Index lines =
+            left > 0 && tiles > 0 ? lines_of(at, kc, strip.first + next, std::min(left, width)) : 0;
         Fetches<T> fetches;
         Index line = 0;
         const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, add || k0 > 0};
         for (Index r = rows.begin; r < rows.end;) {
           const int height = TileShape<1>::rows(rows.end - r);
           operand.a = panels + (r - rows.begin) * kc;
-          if (fetch && fetches.done() && line < lines) {
+          if (line < lines && fetches.done()) {
             const Index offset = strip.first + next + line++ * Fetches<T>::kLine;
             fetches = Fetches<T>(at.b, kc, offset, tiles * kc / lines);
           }
-          group.run(height, r, operand, fetch ? &fetches : nullptr);
+          group.run(height, r, operand, lines > 0 ? &fetches : nullptr);
           r += height;
         }
         block += blocks;

@@ -8,20 +8,28 @@
 #include <cstring>
 
 #include "elman/core/shape.hpp"
+#if defined(ELMAN_WIDE_PACKETS)  // for the tests alone
+#include "wide_packets.hpp"
+#endif
 
 namespace elman::simd {
 
 // Eigen's packets carry one source over SSE, AVX2, AVX-512 and NEON. What Eigen 3.4 lacks (an exact
 // power of two, a short division, partial loads) is added here and nowhere else.
+#if defined(ELMAN_WIDE_PACKETS)
+template <class T>
+using Packet = WidePacket<T>;
+#else
 template <class T>
 using Packet = typename Eigen::internal::packet_traits<T>::type;
+#endif
 
 /// Lanes of one packet: 16 floats on AVX-512, 8 on AVX2, 4 on SSE and NEON.
 template <class T>
 inline constexpr int kWidth = Eigen::internal::unpacket_traits<Packet<T>>::size;
 
 // Architectural vector registers decide how many accumulators a tile may hold.
-#if defined(__AVX512F__) || defined(__aarch64__)
+#if defined(__AVX512F__) || defined(__aarch64__) || defined(ELMAN_WIDE_PACKETS)
 inline constexpr int kRegisters = 32;
 #else
 inline constexpr int kRegisters = 16;
