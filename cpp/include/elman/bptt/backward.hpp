@@ -3,15 +3,18 @@
 #pragma once
 
 #include "elman/bptt/arriving.hpp"
+#include "elman/bptt/partition.hpp"
 #include "elman/bptt/phase.hpp"
+#include "elman/bptt/row_places.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/bptt/whole_rows.hpp"
+#include "elman/core/shares.hpp"
 #include "elman/core/workspace.hpp"
 
 namespace elman::bptt {
 
-/// The reverse loop for the rows [first, first + rows) of a batch, on one thread. Turns saved.slots
-/// into the gradients of the sums, and adds the gradients of the initial states.
+/// The reverse loop for the rows of a range; threads share the rows, or the units of each step.
+/// Turns saved.slots into the gradients of the sums, and adds the gradients of the initial states.
 template <class T, class Cell, class Activations>
 class BackwardRows {
   static constexpr Index kW = simd::kWidth<T>;
@@ -21,7 +24,7 @@ class BackwardRows {
   BackwardRows(const Inputs<T>& in, const Schedule* schedule,
                const BackwardWeights<T, Cell>& weights, const Activations& fn,
                const Saved<T>& saved, const OutputGradients<T>& gradients,
-               const InputGradients<T>& out, Range range, Workspace& workspace, int parts = 1)
+               const InputGradients<T>& out, Range range, Partition threads, Workspace& workspace)
       : in_(in),
         w_(weights),
         fn_(fn),
@@ -33,80 +36,92 @@ class BackwardRows {
         arriving_(in, rows_, gradients),
         plain_(schedule == nullptr && !gradients.h_all && !gradients.c_all),
         by_rows_(fn.by_rows()),
-        parts_(parts),
-        hp_(simd::padded<T>(in.dims.units)) {
-    const Index rows = rows_.count();
-    dh_ = workspace.template take<T>(rows * hp_);
-    if (Cell::kStates == 2) dc_ = workspace.template take<T>(rows * hp_);
-    if (in.recurrent_dropout.per_gate()) per_gate_ = workspace.template take<T>(rows * hp_);
-    if (by_rows_ && Cell::kPhases > 1) d_inner_ = workspace.template take<T>(rows * hp_);
+        threads_(threads),
+        hp_(simd::padded<T>(in.dims.units)),
+        place_(rows_, threads.row_parts(), in.dims.units, workspace) {
+    const auto take = [&] { return workspace.template take<T>(place_.size()); };
+    dh_ = take();
+    if (Cell::kStates == 2) dc_ = take();
+    if (in.recurrent_dropout.per_gate()) per_gate_ = take();
+    if (by_rows_ && Cell::kPhases > 1) d_inner_ = take();
   }
 
-  static void count(const Inputs<T>& in, bool by_rows, Index rows, WorkspaceSize& size) {
-    const Index hp = simd::padded<T>(in.dims.units);
-    size.template add<T>(rows * hp);
-    if (Cell::kStates == 2) size.template add<T>(rows * hp);
-    if (in.recurrent_dropout.per_gate()) size.template add<T>(rows * hp);
-    if (by_rows && Cell::kPhases > 1) size.template add<T>(rows * hp);
+  static void count(const Inputs<T>& in, bool by_rows, Index rows, Partition threads,
+                    WorkspaceSize& size) {
+    RowPlaces<T>::count(rows, threads.row_parts(), size);
+    const Index places = RowPlaces<T>::size(rows, threads.row_parts(), in.dims.units);
+    size.template add<T>(places);
+    if (Cell::kStates == 2) size.template add<T>(places);
+    if (in.recurrent_dropout.per_gate()) size.template add<T>(places);
+    if (by_rows && Cell::kPhases > 1) size.template add<T>(places);
   }
 
   void run() {
     start(d_.h_last, dh_, d_h0_);
     if (Cell::kStates == 2) start(d_.c_last, dc_, d_c0_);
-    for (Index k = rows_.steps() - 1; k >= 0; --k) {
-      const Index active = rows_.active(k);
-      if (active == 0) continue;
-      // Gradient of h from the step after this one; dh_ holds what came past its product.
-      recurrent<0>(
-          k + 1, active,
-          [&](Index row, Index block, int count, const T* sums)
-              __attribute__((always_inline)) { step(k, row, block, count, sums); },
-          [&](kernels::FetchList<T>& fetches, Index row, Index block, int blocks) {
-            fetch_saved(fetches, k, row, block, blocks);
-          });
-      whole_rows<0>(k, active);
-      if constexpr (Cell::kPhases > 1) {
-        recurrent<1>(
-            k, active,
-            [&](Index row, Index block, int count, const T* sums)
-                __attribute__((always_inline)) { inner_step(k, row, block, count, sums); });
-        whole_rows<1>(k, active);
-      }
+    run_shares(threads_.row_parts(), rows_.steps(), *this);
+  }
+
+  // Work of run_shares(), whose steps count from the last one on.
+  static constexpr Index kGrain = 4;
+  [[nodiscard]] Range share(int parts, int part) const { return rows_.share(parts, part); }
+  [[nodiscard]] Index busy(Index passed) const { return rows_.active(rows_.steps() - 1 - passed); }
+
+  /// The step before so many others, for those rows that have it.
+  __attribute__((noinline)) void step(Index passed, Range rows) {
+    const Index k = rows_.steps() - 1 - passed;
+    rows.end = std::min(rows.end, rows_.active(k));
+    if (rows.size() <= 0) return;
+    // Gradient of h from the step after this one; dh_ holds what came past its product.
+    recurrent<0>(
+        k + 1, rows,
+        [&](Index row, Index block, int count, const T* sums)
+            __attribute__((always_inline)) { outer_step(k, row, block, count, sums); },
+        [&](kernels::FetchList<T>& fetches, Index row, Index block, int blocks) {
+          fetch_saved(fetches, k, row, block, blocks);
+        });
+    whole_rows<0>(k, rows);
+    if constexpr (Cell::kPhases > 1) {
+      recurrent<1>(k, rows,
+                   [&](Index row, Index block, int count, const T* sums)
+                       __attribute__((always_inline)) { inner_step(k, row, block, count, sums); });
+      whole_rows<1>(k, rows);
     }
-    finish();
+  }
+
+  /// What is left after the first step goes to the initial states.
+  void done(Range rows) {
+    Range first = rows;
+    first.end = rows_.steps() == 0 ? 0 : std::min(rows.end, rows_.active(0));
+    if (d_h0_ != nullptr && first.size() > 0) {
+      recurrent<0>(0, first, [&](Index row, Index block, int count, const T* sums) {
+        if (!from_initial(row, 0)) return;
+        for (const Index end = block + count; block < end; ++block, sums += kW) {
+          const simd::Packet<T> rest = simd::load<T>(dh_ + place_(row) + block * kW);
+          to_initial(d_h0_, row, block, simd::add(simd::load<T>(sums), rest));
+        }
+      });
+    }
+    for (Index r = first.begin; d_c0_ != nullptr && r < first.end; ++r) {
+      if (from_initial(r, 0)) arriving_.add_to_initial(d_c0_, r, dc_ + place_(r));
+    }
+    for (Index r = rows.begin; rows_.ragged() && r < rows.end; ++r) {
+      arriving_.idle_initial(r, d_h0_, d_c0_);
+    }
   }
 
  private:
   // The gradient of a last state belongs to the row's last step, or to what it started from.
   void start(const T* from, T* to, T* d_initial) {
     const Index units = in_.dims.units;
-    std::fill_n(to, rows_.count() * hp_, T(0));
+    std::fill_n(to, place_.size(), T(0));
     for (Index r = 0; from != nullptr && r < rows_.count(); ++r) {
       const T* row = from + rows_.sample(r) * units;
       if (rows_.end(r) == Schedule::kLast) {
-        std::copy_n(row, units, to + r * hp_);
+        std::copy_n(row, units, to + place_(r));
       } else if (rows_.end(r) == Schedule::kInitial) {
         arriving_.add_to_initial(d_initial, r, row);
       }
-    }
-  }
-
-  void finish() {
-    const Index first = rows_.steps() == 0 ? 0 : rows_.active(0);
-    if (d_h0_ != nullptr) {
-      recurrent<0>(0, first, [&](Index row, Index block, int count, const T* sums) {
-        if (!from_initial(row, 0)) return;
-        for (const Index end = block + count; block < end; ++block, sums += kW) {
-          const simd::Packet<T> rest = simd::load<T>(dh_ + row * hp_ + block * kW);
-          to_initial(d_h0_, row, block, simd::add(simd::load<T>(sums), rest));
-        }
-      });
-    }
-    for (Index r = 0; d_c0_ != nullptr && r < first; ++r) {
-      if (from_initial(r, 0)) arriving_.add_to_initial(d_c0_, r, dc_ + r * hp_);
-    }
-    for (Index r = 0; rows_.ragged() && r < rows_.count(); ++r) {
-      arriving_.idle_initial(r, d_h0_, d_c0_);
     }
   }
 
@@ -126,38 +141,39 @@ class BackwardRows {
   // dropout factors of the operand: epilogue(row, block, count, sums). Rows without a step k get
   // zeros.
   template <int P, class Epilogue, class Ahead = detail::NothingAhead>
-  void recurrent(Index k, Index rows, Epilogue&& epilogue, Ahead&& ahead = {}) {
+  void recurrent(Index k, Range rows, Epilogue&& epilogue, Ahead&& ahead = {}) {
     using Phase = typename Cell::template Phase<P>;
     const Factors<T>& factors = in_.recurrent_dropout;
-    const Index multiplied = k < rows_.steps() ? std::min(rows, rows_.active(k)) : 0;
+    Range multiplied{rows.begin, rows.begin};
+    if (k < rows_.steps()) multiplied.end = std::clamp(rows_.active(k), rows.begin, rows.end);
+    const Range others{multiplied.end, rows.end};
     StepProduct<T> p;
     p.x.w = w_.h[P].data();
-    if (multiplied != 0) {
-      p.x.a = slots(0, k) + Phase::kFirstRecurrent * hp_;
+    if (multiplied.size() != 0) {
+      p.x.a = slots(rows.begin, k) + Phase::kFirstRecurrent * hp_;
       p.x.row = rows_.kept_stride() * kS * hp_;
       p.x.depth = Phase::kGates * hp_;
     }
-    const bool once = multiplied == 0 || (multiplied == rows && !factors.per_gate());
+    const bool once = multiplied.size() == 0 || (others.size() == 0 && !factors.per_gate());
     const Sharing sharing = once ? Sharing::kAll : Sharing::kOwn;
-    for_blocks(parts_, hp_ / kW, k % 2 != 0, sharing, [&](const Blocks& blocks) {
-      if (multiplied != 0 && factors.per_gate()) {
+    for_blocks(threads_.unit_parts(), hp_ / kW, k % 2 != 0, sharing, [&](const Blocks& blocks) {
+      if (multiplied.size() != 0 && factors.per_gate()) {
         recurrent_per_gate<P>(p, multiplied, blocks, epilogue);
-      } else if (multiplied != 0) {
-        plain_rows(p, 0, multiplied, blocks, factors.gates != 0, epilogue, ahead);
+      } else if (multiplied.size() != 0) {
+        plain_rows(p, multiplied, blocks, factors.gates != 0, epilogue, ahead);
       }
-      if (multiplied < rows) {
-        plain_rows({}, multiplied, rows - multiplied, blocks, false, epilogue, ahead);
-      }
+      if (others.size() != 0) plain_rows({}, others, blocks, false, epilogue, ahead);
     });
   }
 
   // Not inline: compiled once for rows with a product and for those without.
   template <class Epilogue, class Ahead>
-  __attribute__((noinline)) void plain_rows(const StepProduct<T>& p, Index first, Index rows,
+  __attribute__((noinline)) void plain_rows(const StepProduct<T>& p, Range rows,
                                             const Blocks& blocks, bool scales, Epilogue& epilogue,
                                             Ahead& ahead) {
+    const Index first = rows.begin;
     run_phase<T, kernels::Gating<1, 1>>(
-        p, rows, blocks,
+        p, rows.size(), blocks,
         [&](Index row, Index block, int count, T* sums) __attribute__((always_inline)) {
           row += first;
           for (int u = 0; scales && u < count; ++u) {
@@ -174,7 +190,7 @@ class BackwardRows {
 
   // sum over gates of m_g (dZ_g U_g^T): one product per gate over its part of the packed rows.
   template <int P, class Epilogue>
-  void recurrent_per_gate(const StepProduct<T>& all, Index rows, const Blocks& blocks,
+  void recurrent_per_gate(const StepProduct<T>& all, Range rows, const Blocks& blocks,
                           Epilogue&& epilogue) {
     using Phase = typename Cell::template Phase<P>;
     for (int g = 0; g < Phase::kGates; ++g) {
@@ -184,8 +200,9 @@ class BackwardRows {
       p.x.depth = hp_;
       p.x.w_block = all.x.depth * kW;
       const int gate = Cell::kHGate[Phase::kFirstRecurrent + g];
-      const auto add = [&](Index row, Index block, int count, const T* sums) {
-        T* total = per_gate_ + row * hp_ + block * kW;
+      const auto add = [&](Index r, Index block, int count, const T* sums) {
+        const Index row = rows.begin + r;
+        T* total = per_gate_ + place_(row) + block * kW;
         for (int u = 0; u < count; ++u) {
           const simd::Packet<T> before = g == 0 ? simd::zero<T>() : simd::load<T>(total + u * kW);
           simd::store<T>(total + u * kW, simd::madd(simd::load<T>(sums + u * kW),
@@ -193,7 +210,7 @@ class BackwardRows {
         }
         if (g + 1 == Phase::kGates) epilogue(row, block, count, total);
       };
-      run_phase<T, kernels::Gating<1, 1>>(p, rows, blocks, add);
+      run_phase<T, kernels::Gating<1, 1>>(p, rows.size(), blocks, add);
     }
   }
 
@@ -249,7 +266,7 @@ class BackwardRows {
   // plain backward run took 10 % longer.
   __attribute__((noinline)) simd::Packet<T> all_gradients(Index k, Index row, Index block,
                                                           simd::Packet<T> dh) const {
-    T* dc = Cell::kStates == 2 ? dc_ + row * hp_ + block * kW : nullptr;
+    T* dc = Cell::kStates == 2 ? dc_ + place_(row) + block * kW : nullptr;
     if (k + 1 < rows_.used(row) && rows_.restarts(row, k + 1)) {
       // The next step started anew: its gradients go to the initial state, none come here.
       const bool initial = from_initial(row, k + 1);
@@ -267,9 +284,9 @@ class BackwardRows {
 
   // Some blocks of a row: from the gradients of h to those of its sums. `later` is what comes from
   // the step after this one.
-  __attribute__((always_inline)) void step(Index k, Index row, Index block, int count,
-                                           const T* later) {
-    T* dh = dh_ + row * hp_ + block * kW;
+  __attribute__((always_inline)) void outer_step(Index k, Index row, Index block, int count,
+                                                 const T* later) {
+    T* dh = dh_ + place_(row) + block * kW;
     if constexpr (!Activations::kKnown) {
       if (by_rows_) return add_blocks(later, count, dh);
     }
@@ -289,11 +306,11 @@ class BackwardRows {
                                                  const T* d_inner) {
     if constexpr (!Activations::kKnown) {
       if (by_rows_) {
-        std::copy_n(d_inner, count * kW, d_inner_ + row * hp_ + block * kW);
+        std::copy_n(d_inner, count * kW, d_inner_ + place_(row) + block * kW);
         return;
       }
     }
-    T* dh = dh_ + row * hp_ + block * kW;
+    T* dh = dh_ + place_(row) + block * kW;
     for_units(k, row, block, count, [&](BackwardUnit<T>& u, Index) __attribute__((always_inline)) {
       u.dh = simd::load<T>(d_inner);
       if constexpr (Cell::kPhases > 1) {
@@ -318,7 +335,7 @@ class BackwardRows {
     BackwardUnit<T> u;
     if (Cell::kStates == 2) {
       u.c = saved_.c + rows_.kept(row, k) * hp_ + j;
-      u.dc = dc_ + row * hp_ + j;
+      u.dc = dc_ + place_(row) + j;
     }
     u.saved = slots(row, k) + j;
     u.slot_stride = hp_;
@@ -338,21 +355,21 @@ class BackwardRows {
 
   // Phase P of the step, where an activation needs all units of a row.
   template <int P>
-  void whole_rows(Index k, Index active) {
+  void whole_rows(Index k, Range rows) {
     if constexpr (!Activations::kKnown) {
-      if (by_rows_) rows_of_phase<P>(k, active);
+      if (by_rows_) rows_of_phase<P>(k, rows);
     }
   }
 
   template <int P>
-  __attribute__((noinline, cold)) void rows_of_phase(Index k, Index active) {
+  __attribute__((noinline, cold)) void rows_of_phase(Index k, Range rows) {
     const auto run = [&](int, Range share) __attribute__((cold)) {
       const Index units = in_.dims.units;
       T* scratch = kernels::thread_scratch<T, 14>(WholeRows<T, Cell>::size(units));
       WholeRows<T, Cell> cell(fn_, units, scratch);
       for (Index row = share.begin; row < share.end; ++row) {
-        T* const rest = dh_ + row * hp_;
-        T* const dh = P == 0 ? rest : d_inner_ + row * hp_;
+        T* const rest = dh_ + place_(row);
+        T* const dh = P == 0 ? rest : d_inner_ + place_(row);
         for (Index block = 0; P == 0 && block < hp_ / kW; ++block) {
           const simd::Packet<T> later = simd::load<T>(dh + block * kW);
           simd::store<T>(dh + block * kW, all_gradients(k, row, block, later));
@@ -367,13 +384,13 @@ class BackwardRows {
         }
         if (Cell::kStates == 2) {
           whole.c = saved_.c + rows_.kept(row, k) * hp_;
-          whole.dc = dc_ + row * hp_;
+          whole.dc = dc_ + place_(row);
         }
         cell.template backward<P>(whole);
         for (Index j = 0; P == 1 && j < hp_; ++j) rest[j] += dh[j];
       }
     };
-    for_whole_rows(parts_, active, std::ref(run));
+    for_whole_rows(threads_.unit_parts(), rows, std::ref(run));
   }
 
   const Inputs<T>& in_;
@@ -387,8 +404,9 @@ class BackwardRows {
   ArrivingGradients<T> arriving_;
   bool plain_;
   bool by_rows_;  // activations need whole rows: a step comes after all of its products
-  int parts_;     // threads that share the units of each step
+  Partition threads_;
   Index hp_;
+  RowPlaces<T> place_;
   T* dh_ = nullptr;
   T* dc_ = nullptr;
   T* per_gate_ = nullptr;

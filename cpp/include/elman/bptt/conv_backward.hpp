@@ -305,7 +305,7 @@ class ConvBackward {
         cell.template backward<0>({slots(k, at), cell_state(k, at), dc, dh});
       }
     };
-    for_whole_rows(detail::whole_row_parts(in_, rows), rows, std::ref(run));
+    for_whole_rows(detail::whole_row_parts(in_, rows), {0, rows}, std::ref(run));
   }
 
   const ConvInputs<T>& in_;

@@ -251,7 +251,7 @@ class ConvForward {
         }
       }
     };
-    for_whole_rows(detail::whole_row_parts(in_, rows), rows, std::ref(run));
+    for_whole_rows(detail::whole_row_parts(in_, rows), {0, rows}, std::ref(run));
   }
 
   // Where the next step reads h, the output, and states that are asked for.

@@ -5,16 +5,17 @@
 #include <algorithm>
 
 #include "elman/bptt/input_side.hpp"
+#include "elman/bptt/row_places.hpp"
 #include "elman/bptt/skipped.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/bptt/whole_rows.hpp"
-#include "elman/core/threads.hpp"
+#include "elman/core/shares.hpp"
 #include "elman/core/workspace.hpp"
 
 namespace elman::bptt {
 
-/// The loop over the steps for the rows [first, first + rows) of a batch. It runs on the calling
-/// thread; with `parts` > 1 each step's units are shared out.
+/// The loop over the steps for the rows of a range. Threads share the rows, or the units of each
+/// step.
 template <class T, class Cell, class Activations>
 class ForwardRows {
   static constexpr Index kW = simd::kWidth<T>;
@@ -22,38 +23,40 @@ class ForwardRows {
 
  public:
   ForwardRows(const Inputs<T>& in, const Schedule* schedule, const ForwardWeights<T, Cell>& weights,
-              const Activations& fn, const Outputs<T>& out, Range range, Workspace& workspace,
-              int parts = 1)
+              const Activations& fn, const Outputs<T>& out, Range range, Partition threads,
+              Workspace& workspace)
       : in_(in),
         w_(weights),
         fn_(fn),
         out_(out),
         rows_(in, schedule, range.begin, range.size()),
-        parts_(parts),
+        threads_(threads),
         hp_(simd::padded<T>(in.dims.units)),
+        place_(rows_, threads.row_parts(), in.dims.units, workspace),
         input_(in, weights, rows_, out.saved.slots, rows_.ragged(), workspace) {
     const Index rows = rows_.count();
     const auto take = [&](Index count) {
       return count == 0 ? nullptr : workspace.template take<T>(count);
     };
-    for (T*& h : h_) h = take(rows * hp_);
-    if (Cell::kStates == 2) c_ = take(rows * hp_);
-    h_operand_ = take(in.recurrent_dropout.gates * rows * hp_);
-    if (Cell::kPhases > 1 && out.saved.slots == nullptr) scratch_slots_ = take(rows * kS * hp_);
+    for (T*& h : h_) h = take(place_.size());
+    if (Cell::kStates == 2) c_ = take(place_.size());
+    h_operand_ = take(in.recurrent_dropout.gates * place_.size());
+    if (Cell::kPhases > 1 && out.saved.slots == nullptr) scratch_slots_ = take(kS * place_.size());
     if (fn.by_rows()) {
       sums_ = {take(StepSums<T, Cell>::size(rows, in.dims.units)), in.dims.units};
     }
   }
 
   /// Bytes that the constructor takes for so many rows.
-  static void count(const Inputs<T>& in, bool training, bool by_rows, Index rows,
+  static void count(const Inputs<T>& in, bool training, bool by_rows, Index rows, Partition threads,
                     WorkspaceSize& size) {
-    const Index hp = simd::padded<T>(in.dims.units);
+    RowPlaces<T>::count(rows, threads.row_parts(), size);
     InputSide<T, Cell>::count(in, rows, in.scheduled(), training, size);
-    size.template add<T>(rows * hp).template add<T>(rows * hp);
-    if (Cell::kStates == 2) size.template add<T>(rows * hp);
-    size.template add<T>(in.recurrent_dropout.gates * rows * hp);
-    if (Cell::kPhases > 1 && !training) size.template add<T>(rows * kS * hp);
+    const Index places = RowPlaces<T>::size(rows, threads.row_parts(), in.dims.units);
+    size.template add<T>(places).template add<T>(places);
+    if (Cell::kStates == 2) size.template add<T>(places);
+    size.template add<T>(in.recurrent_dropout.gates * places);
+    if (Cell::kPhases > 1 && !training) size.template add<T>(kS * places);
     if (by_rows) size.template add<T>(StepSums<T, Cell>::size(rows, in.dims.units));
   }
 
@@ -62,29 +65,47 @@ class ForwardRows {
       load(in_.h0, r, h_[0]);
       if (Cell::kStates == 2) load(in_.c0, r, c_);
     }
-    for (Index k = 0; k < rows_.steps(); ++k) {
-      active_ = rows_.active(k);
-      if (active_ == 0) break;
-      T* h_prev = h_[k % 2];
-      restart(k, h_prev);
-      load_state(h_prev);
-      input_.prepare(k, h_prev, h_operand_, parts_);
-      for_phases<Cell>([&]<int P>() { step<P>(k, h_prev, h_[(k + 1) % 2]); });
+    run_shares(threads_.row_parts(), rows_.steps(), *this);
+  }
+
+  // Work of run_shares().
+  static constexpr Index kGrain = 4;
+  [[nodiscard]] Range share(int parts, int part) const { return rows_.share(parts, part); }
+  [[nodiscard]] Index busy(Index k) const { return rows_.active(k); }
+
+  /// Step k of those rows that have it.
+  __attribute__((noinline)) void step(Index k, Range rows) {
+    rows.end = std::min(rows.end, rows_.active(k));
+    if (rows.size() <= 0) return;
+    T* h_prev = h_[k % 2];
+    restart(k, rows, h_prev);
+    load_state(rows, h_prev);
+    input_.prepare(k, rows, h_prev, h_operand_, threads_.unit_parts());
+    for_phases<Cell>([&]<int P>() { phase<P>(k, rows, h_prev, h_[(k + 1) % 2]); });
+  }
+
+  /// A row's last state stands where its last step put it: later steps touch fewer rows.
+  void done(Range rows) {
+    const SkippedSteps<T> skipped(in_, rows_, out_);
+    for (Index r = rows.begin; r < rows.end; ++r) {
+      const Index used = rows_.used(r);
+      skipped.last(r, in_.h0, h_[used % 2] + place_(r), out_.h_last);
+      if (Cell::kStates == 2) skipped.last(r, in_.c0, c_ + place_(r), out_.c_last);
+      if (rows_.ragged()) skipped.fill(r);
     }
-    finish();
   }
 
  private:
   // The row's part of a state [N,H], or zeros.
   void load(const T* from, Index row, T* to) {
     const Index units = in_.dims.units;
-    to += row * hp_;
+    to += place_(row);
     std::fill_n(to, hp_, T(0));
     if (from != nullptr) std::copy_n(from + rows_.sample(row) * units, units, to);
   }
 
-  void restart(Index k, T* h) {
-    for (Index r = 0; in_.reset != nullptr && r < active_; ++r) {
+  void restart(Index k, Range rows, T* h) {
+    for (Index r = rows.begin; in_.reset != nullptr && r < rows.end; ++r) {
       if (!rows_.restarts(r, k)) continue;
       const bool zeros = rows_.before(r, k) == Schedule::kZeros;
       load(zeros ? nullptr : in_.h0, r, h);
@@ -92,80 +113,78 @@ class ForwardRows {
     }
   }
 
-  // A row's last state stands where its last step put it: later steps touch fewer rows.
-  void finish() {
-    const SkippedSteps<T> skipped(in_, rows_, out_);
-    for (Index r = 0; r < rows_.count(); ++r) {
-      const Index used = rows_.used(r);
-      skipped.last(r, in_.h0, h_[used % 2] + r * hp_, out_.h_last);
-      if (Cell::kStates == 2) skipped.last(r, in_.c0, c_ + r * hp_, out_.c_last);
-      if (rows_.ragged()) skipped.fill(r);
-    }
+  // The operand of a gate that has one of its own.
+  T* h_operand(int gate, Index row) const {
+    return h_operand_ == nullptr ? nullptr : h_operand_ + gate * place_.size() + place_(row);
   }
 
-  void load_state(const T* h) {
+  void load_state(Range rows, const T* h) {
     const Factors<T>& factors = in_.recurrent_dropout;
-    T* to = h_operand_;
     for (int g = 0; g < factors.gates; ++g) {
       const int gate = Cell::kHGate[Cell::template Phase<0>::kFirstRecurrent + g];
-      for (Index r = 0; r < active_; ++r, to += hp_) {
+      for (Index r = rows.begin; r < rows.end; ++r) {
         const T* f = factors.row(gate, rows_.sample(r));
-        for (Index j = 0; j < in_.dims.units; ++j) to[j] = h[r * hp_ + j] * f[j];
+        const T* from = h + place_(r);
+        T* to = h_operand(g, r);
+        for (Index j = 0; j < in_.dims.units; ++j) to[j] = from[j] * f[j];
       }
     }
   }
 
   __attribute__((always_inline)) T* slots(Index row, Index k) {
     if (out_.saved.slots == nullptr) {
-      return scratch_slots_ == nullptr ? nullptr : scratch_slots_ + row * kS * hp_;
+      return scratch_slots_ == nullptr ? nullptr : scratch_slots_ + kS * place_(row);
     }
     return out_.saved.slots + rows_.kept(row, k) * kS * hp_;
   }
 
   // What the recurrent kernel of phase P multiplies: h, or the inner operand of phase 1.
   template <int P>
-  Side<T> recurrent_side(Index k, const T* h_prev) {
+  Side<T> recurrent_side(Index k, Range rows, const T* h_prev) {
     using Phase = typename Cell::template Phase<P>;
     Side<T> side;
     const bool zeros = k == 0 && in_.h0 == nullptr && w_.recurrent_finite;
     if (zeros || !w_.is_packed()) return side;  // nothing to add, or added already
     side.w = w_.h[P].data();
     side.depth = in_.dims.units;
-    side.a = h_prev;
+    side.a = h_prev + place_(rows.begin);
     side.row = hp_;
     const Factors<T>& factors = in_.recurrent_dropout;
     if constexpr (P == 1) {
-      side.a = slots(0, k) + Cell::kInner * hp_;
-      side.row = slots(1, k) - slots(0, k);
-      if (factors.gates != 0) scale_inner(k, Cell::kHGate[Phase::kFirst]);
+      side.a = slots(rows.begin, k) + Cell::kInner * hp_;
+      side.row = out_.saved.slots == nullptr ? kS * hp_ : rows_.kept_stride() * kS * hp_;
+      if (factors.gates != 0) scale_inner(k, rows, Cell::kHGate[Phase::kFirst]);
     }
     if (factors.gates != 0) {
-      side.a = h_operand_;
+      side.a = h_operand(0, rows.begin);
       side.row = hp_;
-      if (factors.per_gate() && P == 0) side.gate = active_ * hp_;
+      if (factors.per_gate() && P == 0) side.gate = place_.size();
     }
     return side;
   }
 
-  void scale_inner(Index k, int gate) {
+  void scale_inner(Index k, Range rows, int gate) {
     if constexpr (Cell::kPhases > 1) {
-      for (Index r = 0; r < active_; ++r) {
+      for (Index r = rows.begin; r < rows.end; ++r) {
         const T* inner = slots(r, k) + Cell::kInner * hp_;
         const T* f = in_.recurrent_dropout.row(gate, rows_.sample(r));
-        for (Index j = 0; j < in_.dims.units; ++j) h_operand_[r * hp_ + j] = inner[j] * f[j];
+        T* to = h_operand(0, r);
+        for (Index j = 0; j < in_.dims.units; ++j) to[j] = inner[j] * f[j];
       }
     }
   }
 
   template <int P>
-  void step(Index k, const T* h_prev, T* h_next) {
+  void phase(Index k, Range rows, const T* h_prev, T* h_next) {
     using Phase = typename Cell::template Phase<P>;
+    const Index first = rows.begin;
     StepProduct<T> p;
-    input_.template apply<P>(k, p);
-    p.h = recurrent_side<P>(k, h_prev);
+    input_.template apply<P>(k, first, p);
+    p.h = recurrent_side<P>(k, rows, h_prev);
     constexpr bool kApart = kFinishesApart<Cell, P, T, Activations>;
-    const auto begin = [&](Index row, Index block, int count,
+    const auto begin = [&](Index r, Index block, int count,
                            T* sums) __attribute__((always_inline)) {
+      const Index row = first + r;
       if constexpr (!Activations::kKnown) {
         if (sums_) return sums_.template keep<P>(row, block, count, sums);
       }
@@ -176,9 +195,10 @@ class ForwardRows {
         if constexpr (!kApart) write<P>(u, to);
       }
     };
-    const auto finish = [&](Index row, Index block, int count,
+    const auto finish = [&](Index r, Index block, int count,
                             const T* sums) __attribute__((always_inline)) {
       if constexpr (kApart) {
+        const Index row = first + r;
         if (!Activations::kKnown && sums_) return;
         ForwardUnit<T> u = unit(k, row, block, sums, h_prev, h_next);
         Targets to = targets<P>(k, row, block);
@@ -188,14 +208,15 @@ class ForwardRows {
         }
       }
     };
-    const auto ahead = [&](kernels::FetchList<T>& fetches, Index row, Index block, int count) {
-      fetch_targets(fetches, k, row, block, count);
+    const auto ahead = [&](kernels::FetchList<T>& fetches, Index r, Index block, int count) {
+      fetch_targets(fetches, k, first + r, block, count);
     };
-    for_blocks(parts_, hp_ / kW, k % 2 != 0, Sharing::kAll, [&](const Blocks& blocks) {
-      run_phase<T, Phase>(p, active_, blocks, begin, finish, ahead);
-    });
+    for_blocks(threads_.unit_parts(), hp_ / kW, k % 2 != 0, Sharing::kAll,
+               [&](const Blocks& blocks) {
+                 run_phase<T, Phase>(p, rows.size(), blocks, begin, finish, ahead);
+               });
     if constexpr (!Activations::kKnown) {
-      if (sums_) whole_rows<P>(k, h_prev, h_next);
+      if (sums_) whole_rows<P>(k, rows, h_prev, h_next);
     }
   }
 
@@ -203,7 +224,7 @@ class ForwardRows {
   __attribute__((always_inline)) ForwardUnit<T> unit(Index k, Index row, Index block, const T* sums,
                                                      const T* h_prev, T* h_next) {
     ForwardUnit<T> u;
-    const Index j = row * hp_ + block * kW;
+    const Index j = place_(row) + block * kW;
     u.z = sums;
     u.h_prev = h_prev + j;
     u.h = h_next + j;
@@ -216,7 +237,7 @@ class ForwardRows {
 
   // The step itself, where an activation needs all units of a row.
   template <int P>
-  __attribute__((noinline, cold)) void whole_rows(Index k, const T* h_prev, T* h_next) {
+  __attribute__((noinline, cold)) void whole_rows(Index k, Range rows, const T* h_prev, T* h_next) {
     const auto run = [&](int, Range share) __attribute__((cold)) {
       const Index units = in_.dims.units;
       T* scratch = kernels::thread_scratch<T, 14>(WholeRows<T, Cell>::size(units));
@@ -228,7 +249,7 @@ class ForwardRows {
         for (Index block = 0; block < hp_ / kW; ++block, u.advance(0)) write<P>(u, to);
       }
     };
-    for_whole_rows(parts_, active_, std::ref(run));
+    for_whole_rows(threads_.unit_parts(), rows, std::ref(run));
   }
 
   // The lines that a tile's epilogue will write lie rows apart, where no hardware prefetcher sees
@@ -303,10 +324,10 @@ class ForwardRows {
   const Activations& fn_;
   const Outputs<T>& out_;
   LoopRows<T> rows_;
-  int parts_;  // threads that share the units of each step
+  Partition threads_;
   Index hp_;
+  RowPlaces<T> place_;
   InputSide<T, Cell> input_;
-  Index active_ = 0;  // rows of the present step
   T* h_[2] = {nullptr, nullptr};
   T* c_ = nullptr;
   T* h_operand_ = nullptr;

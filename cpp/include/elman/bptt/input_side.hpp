@@ -33,6 +33,7 @@ class InputSide {
     const Sizes sizes(in, rows.count(), few_, ragged, slots != nullptr);
     chunk_ = sizes.chunk;
     copies_ = sizes.copies;
+    copied_rows_ = rows.count();
     const auto take = [&](Index count) {
       return count == 0 ? nullptr : workspace.template take<T>(count);
     };
@@ -49,10 +50,11 @@ class InputSide {
     size.template add<T*>(sizes.targets);
   }
 
-  /// Before the products of step k; h_prev is read where the weights are not packed.
-  void prepare(Index k, const T* h_prev, const T* h_copy, int parts) {
+  /// Before the products of step k for some rows, all of them where they are few; h_prev is read
+  /// where the weights are not packed.
+  void prepare(Index k, Range rows, const T* h_prev, const T* h_copy, int parts) {
     if (!few_) {
-      loaded_ = copies_ == 0 ? 0 : load(k, k + 1);
+      if (copies_ != 0) load(k, k + 1, rows);
     } else if (!w_.is_packed()) {
       if constexpr (Cell::kPhases == 1) sum_unpacked(k, h_copy != nullptr ? h_copy : h_prev);
     } else if (k % chunk_ == 0) {
@@ -60,17 +62,17 @@ class InputSide {
     }
   }
 
-  /// Sets what phase P of step k starts from: x as an operand, or its sums.
+  /// Sets what phase P of step k starts from, from some row on: x as an operand, or its sums.
   template <int P>
-  void apply(Index k, StepProduct<T>& p) {
+  void apply(Index k, Index row, StepProduct<T>& p) {
     using Phase = typename Cell::template Phase<P>;
     p.init = w_.bias.data() + Phase::kFirst * hp_;
     p.init_slot = hp_;
     if (few_) {
-      p.init = sums(0, k) + Phase::kFirst * hp_;
+      p.init = sums(row, k) + Phase::kFirst * hp_;
       p.init_row = sums(1, k) - sums(0, k);
     } else {
-      p.x = side<P>(k);
+      p.x = side<P>(k, row);
     }
   }
 
@@ -100,18 +102,15 @@ class InputSide {
   };
 
   // x of the steps [k0, k1) times its dropout factors, one copy per gate (in slot order) where the
-  // factors differ; row after row within a step. Returns the rows of one copy.
-  Index load(Index k0, Index k1) {
+  // factors differ; row after row within a step. The copies are copied_rows_ apart.
+  void load(Index k0, Index k1, Range rows) {
     const Factors<T>& factors = in_.input_dropout;
     const Index features = in_.dims.features;
-    T* to = copied_;
-    Index count = 0;
     for (Index g = 0; g < copies_; ++g) {
-      count = 0;
+      T* to = copied_ + (g * copied_rows_ + rows.begin) * features;
       for (Index k = k0; k < k1; ++k) {
-        const Index active = rows_.active(k);
-        count += active;
-        for (Index r = 0; r < active; ++r, to += features) {
+        const Index end = std::min(rows.end, rows_.active(k));
+        for (Index r = rows.begin; r < end; ++r, to += features) {
           const Index n = rows_.sample(r);
           const T* x = in_.x.at(n, rows_.time(r, k));
           if (factors.gates == 0) {
@@ -123,24 +122,23 @@ class InputSide {
         }
       }
     }
-    return count;
   }
 
   template <int P>
-  Side<T> side(Index k) {
+  Side<T> side(Index k, Index row) {
     using Phase = typename Cell::template Phase<P>;
     Side<T> side;
     side.w = w_.x[P].data();
     side.depth = in_.dims.features;
     if (copies_ == 0) {
-      side.a = in_.x.at(rows_.sample(0), rows_.time(0, k));
+      side.a = in_.x.at(rows_.sample(row), rows_.time(row, k));
       side.row = in_.x.row;
       return side;
     }
-    side.a = copied_;
+    side.a = copied_ + row * in_.dims.features;
     side.row = in_.dims.features;
     if (in_.input_dropout.per_gate()) {
-      side.gate = loaded_ * in_.dims.features;
+      side.gate = copied_rows_ * in_.dims.features;
       if constexpr (Phase::kSlots == Phase::kGates) side.a += Phase::kFirst * side.gate;
     }
     return side;
@@ -154,12 +152,13 @@ class InputSide {
 
   void project(Index k0, Index k1, int parts) {
     if (copies_ != 0) {
-      loaded_ = load(k0, k1);
-      Index i = 0;
+      Index count = 0;
       for (Index k = k0; k < k1; ++k) {
-        for (Index r = 0; r < rows_.active(k); ++r) targets_[i++] = sums(r, k);
+        for (Index r = 0; r < rows_.active(k); ++r) targets_[count++] = sums(r, k);
       }
-      return multiply(k0, 0, 0, loaded_, parts, [&](Index row) { return targets_[row]; });
+      copied_rows_ = count;
+      load(k0, k1, {0, rows_.count()});
+      return multiply(k0, 0, 0, count, parts, [&](Index row) { return targets_[row]; });
     }
     for (Index row = 0; row < rows_.count(); ++row) {
       const Index stride = in_.go_backwards ? -in_.x.step : in_.x.step;
@@ -176,7 +175,7 @@ class InputSide {
       StepProduct<T> p;
       p.init = w_.bias.data() + Phase::kFirst * hp_;
       p.init_slot = hp_;
-      p.x = side<P>(k);
+      p.x = side<P>(k, 0);
       p.x.a += offset;
       if (stride != 0) p.x.row = stride;
       for_blocks(parts, hp_ / kW, false, Sharing::kAll, [&](const Blocks& blocks) {
@@ -203,7 +202,7 @@ class InputSide {
     }
     const T* x = in_.x.at(rows_.sample(0), rows_.time(0, k));
     if (copies_ != 0) {
-      load(k, k + 1);
+      load(k, k + 1, {0, 1});
       x = copied_;
     }
     const Index units = in_.dims.units, ld = Cell::kGates * units;
@@ -217,7 +216,7 @@ class InputSide {
   T* slots_;
   Index hp_;
   bool few_ = false;
-  Index chunk_ = 0, copies_ = 0, loaded_ = 0;
+  Index chunk_ = 0, copies_ = 0, copied_rows_ = 0;
   T* copied_ = nullptr;
   T* projected_ = nullptr;
   T** targets_ = nullptr;

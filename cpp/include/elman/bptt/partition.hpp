@@ -23,6 +23,9 @@ inline constexpr Index kSharedBytes = 512 * 1024;
 struct Partition {
   int parts = 1;
   bool by_units = false;
+
+  [[nodiscard]] int unit_parts() const { return by_units ? parts : 1; }
+  [[nodiscard]] int row_parts() const { return by_units ? 1 : parts; }
 };
 
 /// Of so many steps of one row.

@@ -112,8 +112,7 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
   const Partition share = partition<T, Cell>(d, steps);
   plan.threads = share.parts;
   plan.by_units = share.by_units;
-  const int row_parts = share.by_units ? 1 : share.parts;
-  const Index rows = (d.batch + row_parts - 1) / row_parts;
+  const Index rows = (d.batch + share.row_parts() - 1) / share.row_parts();
   plan.projects_input = rows <= kFewRows && d.time > 1;
   plan.tile_rows = kernels::TileShape<kS>::rows(rows);
   plan.tile_blocks = kernels::TileShape<kS>::blocks(plan.tile_rows);
@@ -125,8 +124,10 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
   const std::uint8_t marks_a_schedule = 0;
   if (form.scheduled) in.reset = &marks_a_schedule;
   WorkspaceSize size;
-  ForwardRows<T, Cell, AnyActivations>::count(in, form.training, form.by_rows, rows, size);
-  plan.workspace_bytes = size.bytes() * std::size_t(row_parts);
+  const bool as_one = detail::share_as_one(d, share);
+  ForwardRows<T, Cell, AnyActivations>::count(
+      in, form.training, form.by_rows, as_one ? d.batch : rows, as_one ? share : Partition{}, size);
+  plan.workspace_bytes = size.bytes() * std::size_t(as_one ? 1 : share.row_parts());
   if (form.scheduled) plan.workspace_bytes += std::size_t(steps) * sizeof(Schedule::Entry);
   if (form.training) {
     const Index per_step = (Cell::kSlots + (Cell::kStates == 2 ? 1 : 0)) * hp;

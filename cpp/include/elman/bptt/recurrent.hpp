@@ -27,24 +27,30 @@ inline const Schedule* make_schedule(const Inputs<T>& in) {
   return &schedule;
 }
 
-/// Runs f(rows, parts, workspace) for the shares of a batch; size(rows) tells the bytes that a
-/// share takes from the workspace.
+/// Whether threads that share the rows of a batch go through one loop, where they can take rows
+/// over from each other. Few rows each have loops of their own, which project their input ahead.
+inline bool share_as_one(const Dims& d, Partition share) {
+  return (d.batch + share.row_parts() - 1) / share.row_parts() > kFewRows;
+}
+
+/// Runs f(rows, threads, workspace) for all rows at once or for the share of each thread;
+/// size(rows, threads) tells the bytes that they take from the workspace.
 template <class T, class Cell, class Size, class F>
 inline void for_rows(const Dims& d, const Schedule* schedule, Size&& size, F&& f) {
   const Index steps = schedule ? schedule->total() : d.batch * d.time;
   Partition share = partition<T, Cell>(d, steps);
   share.parts = ThreadPool::global().worth_waking(share.parts, flops<Cell>(d, steps));
-  const auto run = [&](Range rows, int parts) {
+  const auto run = [&](Range rows, Partition threads) {
     Workspace& workspace = thread_workspace();
     const Workspace::Scope scope(workspace);
-    workspace.reserve(size(rows.size()));
-    f(rows, workspace, parts);
+    workspace.reserve(size(rows.size(), threads));
+    f(rows, threads, workspace);
   };
-  if (share.by_units || share.parts == 1) return run(Range{0, d.batch}, share.parts);
+  if (share.row_parts() == 1 || share_as_one(d, share)) return run({0, d.batch}, share);
   ThreadPool::global().run(share.parts, [&](int part) {
     const Range rows =
         schedule ? schedule->share(share.parts, part) : part_range(d.batch, share.parts, part);
-    if (rows.begin < rows.end) run(rows, 1);
+    if (rows.size() != 0) run(rows, {});
   });
 }
 
@@ -63,14 +69,15 @@ inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
   const Schedule* schedule = detail::make_schedule(in);
   with_activations<T, Cell>(activations, [&](const auto& fn) {
     using Rows = ForwardRows<T, Cell, std::decay_t<decltype(fn)>>;
-    const auto size = [&](Index rows) {
+    const auto size = [&](Index rows, Partition threads) {
       WorkspaceSize bytes;
-      Rows::count(in, out.saved.slots != nullptr, activations.by_rows(), rows, bytes);
+      Rows::count(in, out.saved.slots != nullptr, activations.by_rows(), rows, threads, bytes);
       return bytes.bytes();
     };
-    detail::for_rows<T, Cell>(d, schedule, size, [&](Range rows, Workspace& workspace, int parts) {
-      Rows(in, schedule, weights, fn, out, rows, workspace, parts).run();
-    });
+    detail::for_rows<T, Cell>(
+        d, schedule, size, [&](Range rows, Partition threads, Workspace& workspace) {
+          Rows(in, schedule, weights, fn, out, rows, threads, workspace).run();
+        });
   });
 }
 
@@ -88,14 +95,15 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
   if (d.batch == 0) return WeightGradients<T, Cell>(in, schedule, saved, out).run(weights);
   with_activations<T, Cell>(activations, [&](const auto& fn) {
     using Rows = BackwardRows<T, Cell, std::decay_t<decltype(fn)>>;
-    const auto size = [&](Index rows) {
+    const auto size = [&](Index rows, Partition threads) {
       WorkspaceSize bytes;
-      Rows::count(in, activations.by_rows(), rows, bytes);
+      Rows::count(in, activations.by_rows(), rows, threads, bytes);
       return bytes.bytes();
     };
-    detail::for_rows<T, Cell>(d, schedule, size, [&](Range rows, Workspace& workspace, int parts) {
-      Rows(in, schedule, weights, fn, saved, gradients, out, rows, workspace, parts).run();
-    });
+    detail::for_rows<T, Cell>(
+        d, schedule, size, [&](Range rows, Partition threads, Workspace& workspace) {
+          Rows(in, schedule, weights, fn, saved, gradients, out, rows, threads, workspace).run();
+        });
   });
   WeightGradients<T, Cell>(in, schedule, saved, out).run(weights);
 }

@@ -56,6 +56,7 @@ class Schedule {
     regular_ = total() == n * in.dims.time;
   }
 
+  [[nodiscard]] Index rows() const { return Index(order_.size()); }
   [[nodiscard]] Index steps() const { return steps_; }
   [[nodiscard]] Index total() const { return start_.back(); }
   [[nodiscard]] Index active(Index k) const { return start(k + 1) - start(k); }
@@ -116,10 +117,9 @@ class Schedule {
   Entry& entry(Index place, Index k) { return entries_[std::size_t(start(k) + place)]; }
 
   [[nodiscard]] Index border(int parts, int part) const {
-    const Index rows = Index(order_.size());
-    if (part == parts) return rows;
+    if (part == parts) return rows();
     Index place = 0;
-    for (Index sum = 0; place < rows && sum * parts < total() * part; ++place) sum += used(place);
+    for (Index sum = 0; place < rows() && sum * parts < total() * part; ++place) sum += used(place);
     return place;
   }
 
@@ -152,6 +152,13 @@ class LoopRows {
   }
   [[nodiscard]] __attribute__((always_inline)) Index time(Index row, Index k) const {
     return in_.time(step(row, k));
+  }
+  /// The rows of one of `parts` threads.
+  [[nodiscard]] Range share(int parts, int part) const {
+    if (schedule_ == nullptr || count_ != schedule_->rows()) {
+      return part_range(count_, parts, part);
+    }
+    return schedule_->share(parts, part);
   }
   /// The step that the state comes from, or Schedule::kInitial or kZeros.
   [[nodiscard]] __attribute__((always_inline)) Index before(Index row, Index k) const {

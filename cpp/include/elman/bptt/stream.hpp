@@ -247,7 +247,7 @@ class Stream {
         if (P + 1 == Cell::kPhases) std::copy_n(row.h, units(), out + (first + r) * units());
       }
     };
-    for_whole_rows(parts_, rows, std::ref(run));
+    for_whole_rows(parts_, {0, rows}, std::ref(run));
   }
 
   std::shared_ptr<const Weights> weights_;

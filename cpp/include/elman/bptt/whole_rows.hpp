@@ -271,9 +271,12 @@ class StepSums {
 
 /// Runs f(part, rows) for all rows, in `parts` shares side by side. No template, so that all cells
 /// share its code; std::ref(f) of a local function makes an argument without allocation.
-inline void for_whole_rows(int parts, Index rows, const std::function<void(int, Range)>& f) {
-  if (parts == 1) return f(0, Range{0, rows});
-  ThreadPool::global().run(parts, [&](int part) { f(part, part_range(rows, parts, part)); });
+inline void for_whole_rows(int parts, Range rows, const std::function<void(int, Range)>& f) {
+  if (parts == 1) return f(0, rows);
+  ThreadPool::global().run(parts, [&](int part) {
+    const Range share = part_range(rows.size(), parts, part);
+    f(part, {rows.begin + share.begin, rows.begin + share.end});
+  });
 }
 
 }  // namespace elman::bptt

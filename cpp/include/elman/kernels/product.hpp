@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "elman/core/threads.hpp"
+#include "elman/core/shares.hpp"
 #include "elman/kernels/packed.hpp"
 
 namespace elman {
@@ -264,23 +264,53 @@ inline Index lines_of(const Located<T>& at, Index kc, Index first, Index count) 
   return (count + kLine - 1) / kLine + (aligned ? 0 : 1);
 }
 
-/// Serial part of outer_product: rows m of C, some blocks of the strip.
+/// C (+)= A^T B as work of run_shares(): kRowBlock rows of A and B a step, and as units tiles of
+/// six rows of C or groups of four blocks of the strip.
 template <class T>
-inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, const Strip<T>& strip,
-                               Range block_range, Index ldc, Index count, bool add) {
-  constexpr Index kW = simd::kWidth<T>;
-  T* panels = thread_scratch<T, 0>(std::min(m.size(), kPanelRows) * kRowBlock);
-  T* columns = thread_scratch<T, 1>(8 * kRowBlock * kW);
-  Located<T> at;
-  for (Index k0 = 0; k0 < count; k0 += kRowBlock) {
+struct OuterProduct {
+  static constexpr Index kGrain = 1;
+
+  const Rows<T>& a;
+  Index m;
+  const Rows<T>& b;
+  const Strip<T>& strip;
+  Index ldc, count;
+  bool add, by_columns;
+
+  [[nodiscard]] Index steps() const { return (count + kRowBlock - 1) / kRowBlock; }
+  [[nodiscard]] Index blocks() const {
+    return (strip.columns + simd::kWidth<T> - 1) / simd::kWidth<T>;
+  }
+  [[nodiscard]] Index units() const { return by_columns ? (blocks() + 3) / 4 : (m + 5) / 6; }
+  [[nodiscard]] Range share(int parts, int part) const { return part_range(units(), parts, part); }
+  [[nodiscard]] Index busy(Index) const { return units(); }
+
+  void step(Index step, Range units) const {
+    Range rows{0, m}, columns{0, blocks()};
+    if (by_columns) {
+      columns = {units.begin * 4, std::min(columns.end, units.end * 4)};
+    } else {
+      rows = {units.begin * 6, std::min(m, units.end * 6)};
+    }
+    if (rows.size() > 0 && columns.size() > 0) add_rows(step * kRowBlock, rows, columns);
+  }
+  void done(Range) const {}
+
+ private:
+  // What kRowBlock rows of A and B from k0 on add to some rows and blocks of C.
+  __attribute__((noinline)) void add_rows(Index k0, Range c_rows, Range c_blocks) const {
+    constexpr Index kW = simd::kWidth<T>;
+    T* panels = thread_scratch<T, 0>(std::min(c_rows.size(), kPanelRows) * kRowBlock);
+    T* columns = thread_scratch<T, 1>(8 * kRowBlock * kW);
+    Located<T> at;
     const Index kc = std::min(kRowBlock, count - k0);
     a.locate(k0, kc, at.a, a.factor == nullptr ? nullptr : at.factor);
     b.locate(k0, kc, at.b, nullptr);
-    for (Index m0 = m.begin; m0 < m.end; m0 += kPanelRows) {
-      const Range rows{m0, std::min(m.end, m0 + kPanelRows)};
+    for (Index m0 = c_rows.begin; m0 < c_rows.end; m0 += kPanelRows) {
+      const Range rows{m0, std::min(c_rows.end, m0 + kPanelRows)};
       pack_panels(at, a.factor != nullptr, rows, kc, panels);
-      for (Index block = block_range.begin; block < block_range.end;) {
-        const int blocks = blocks_for<1>(TileShape<1>::kMaxRows, block_range.end - block);
+      for (Index block = c_blocks.begin; block < c_blocks.end;) {
+        const int blocks = blocks_for<1>(TileShape<1>::kMaxRows, c_blocks.end - block);
         const Index j = block * kW;
         const Index width = std::min(strip.columns - j, blocks * kW);
         pack_columns(at, strip.first + j, width, blocks, kc, columns);
@@ -293,7 +323,7 @@ inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, cons
         // of each all rows.
         const Index tiles = rows.size() / TileShape<1>::kMaxRows;
         const Index next = j + blocks * kW;
-        const Index left = std::min(strip.columns, block_range.end * kW) - next;
+        const Index left = std::min(strip.columns, c_blocks.end * kW) - next;
         const Index lines =
             left > 0 && tiles > 0 ? lines_of(at, kc, strip.first + next, std::min(left, width)) : 0;
         Fetches<T> fetches;
@@ -313,7 +343,7 @@ inline void outer_product_part(const Rows<T>& a, Range m, const Rows<T>& b, cons
       }
     }
   }
-}
+};
 
 }  // namespace detail
 
@@ -329,19 +359,10 @@ inline void outer_product(const Rows<T>& a, Index m, const Rows<T>& b, const Str
     for (Index i = 0; i < m && !add; ++i) std::fill_n(strip.c + i * ldc, strip.columns, T(0));
     return;
   }
-  const Index blocks = (strip.columns + simd::kWidth<T> - 1) / simd::kWidth<T>;
-  const detail::Split split = detail::split_work(m, strip.columns, count, blocks);
-  ThreadPool::global().run(split.parts, [&](int part) {
-    Range rows{0, m}, columns{0, blocks};
-    if (split.by_columns) {
-      columns = detail::part_of(blocks, 4, part, split.parts);
-    } else {
-      rows = detail::part_of(m, 6, part, split.parts);
-    }
-    if (rows.begin < rows.end && columns.begin < columns.end) {
-      detail::outer_product_part(a, rows, b, strip, columns, ldc, count, add);
-    }
-  });
+  detail::OuterProduct<T> product{a, m, b, strip, ldc, count, add, true};
+  const detail::Split split = detail::split_work(m, strip.columns, count, product.blocks());
+  product.by_columns = split.by_columns;
+  run_shares(split.parts, product.steps(), product);
 }
 
 /// C[rows, columns] (+)= A[rows, K] B with B packed; threaded over rows or columns.
