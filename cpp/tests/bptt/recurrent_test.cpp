@@ -116,12 +116,16 @@ void check_threads() {
   for (const int bits : {0, 3, 15, 22, 130, 514 + 16, 1 + 2 + 4 + 256 + 512}) {
     const Problem p = make<Cell>(29, 23, 31, 61, bits);
     const Loss w(p, true, 24);
-    ThreadPool::global().resize(1);
-    const Run<T, Cell> one(p, w, true);
-    for (const int threads : {2, 3, 5}) {
-      ThreadPool::global().resize(threads);
-      const Run<T, Cell> many(p, w, true);
-      check_equal(one, many);
+    for (const AnyActivations& fn : {AnyActivations{}, AnyActivations::named("tanh", "softmax")}) {
+      ThreadPool::global().resize(1);
+      const Run<T, Cell> one(p, w, true, fn);
+      // More threads than most machines have processors: they wait for their turn, and those that
+      // run take their rows over.
+      for (const int threads : {2, 3, 5, 5, 5, 5}) {
+        ThreadPool::global().resize(threads);
+        const Run<T, Cell> many(p, w, true, fn);
+        check_equal(one, many);
+      }
     }
   }
   ThreadPool::global().resize(1);

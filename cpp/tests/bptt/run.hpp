@@ -92,7 +92,7 @@ struct Run {
 
   static Values cast(const Array& a) { return Values(a.begin(), a.end()); }
 
-  Run(const Problem& p, const Loss& loss, bool sequences) {
+  Run(const Problem& p, const Loss& loss, bool sequences, const AnyActivations& fn = {}) {
     Values x = cast(p.x);
     const Values k = cast(p.kernel), r = cast(p.recurrent), b = cast(p.bias), h0 = cast(p.h0),
                  c0 = cast(p.c0), mi = cast(p.input_dropout), mr = cast(p.recurrent_dropout);
@@ -140,12 +140,12 @@ struct Run {
     outputs.c_last = c.data();
     outputs.h_all = {h_all.data(), p.t * p.h, p.h};
     if (Cell::kStates == 2) outputs.c_all = {c_all.data(), p.t * p.h, p.h};
-    bptt::forward<T, Cell>(in, fw, {}, outputs);
+    bptt::forward<T, Cell>(in, fw, fn, outputs);
     const Values inference = out;
     outputs.saved = {
         slots.data(), Cell::kStates == 2 ? cells.data() : nullptr, {states.data(), p.t * p.h, p.h}};
     if (sequences) outputs.saved.h = outputs.out;
-    bptt::forward<T, Cell>(in, fw, {}, outputs);
+    bptt::forward<T, Cell>(in, fw, fn, outputs);
     CHECK(inference == out);
 
     const Values wo = cast(loss.out), wh = cast(loss.h), wc = cast(loss.c), wha = cast(loss.h_all),
@@ -165,7 +165,7 @@ struct Run {
     bptt::InputGradients<T> leaving{dx.data(), dh0.data(), dc0.data(),
                                     dk.data(), dr.data(),  b.empty() ? nullptr : db.data(),
                                     rows};
-    bptt::backward<T, Cell>(in, bw, {}, outputs.saved, arriving, leaving);
+    bptt::backward<T, Cell>(in, bw, fn, outputs.saved, arriving, leaving);
   }
 };
 

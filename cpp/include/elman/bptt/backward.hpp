@@ -56,11 +56,7 @@ class BackwardRows {
     if (by_rows && Cell::kPhases > 1) size.template add<T>(places);
   }
 
-  void run() {
-    start(d_.h_last, dh_, d_h0_);
-    if (Cell::kStates == 2) start(d_.c_last, dc_, d_c0_);
-    run_shares(threads_.row_parts(), rows_.steps(), *this);
-  }
+  void run() { run_shares(threads_.row_parts(), rows_.steps(), *this); }
 
   // Work of run_shares(), whose steps count from the last one on.
   static constexpr Index kGrain = 4;
@@ -69,6 +65,7 @@ class BackwardRows {
 
   /// The step before so many others, for those rows that have it.
   __attribute__((noinline)) void step(Index passed, Range rows) {
+    if (passed == 0) start(rows);
     const Index k = rows_.steps() - 1 - passed;
     rows.end = std::min(rows.end, rows_.active(k));
     if (rows.size() <= 0) return;
@@ -91,6 +88,7 @@ class BackwardRows {
 
   /// What is left after the first step goes to the initial states.
   void done(Range rows) {
+    if (rows_.steps() == 0) start(rows);
     Range first = rows;
     first.end = rows_.steps() == 0 ? 0 : std::min(rows.end, rows_.active(0));
     if (d_h0_ != nullptr && first.size() > 0) {
@@ -111,11 +109,17 @@ class BackwardRows {
   }
 
  private:
+  void start(Range rows) {
+    start(d_.h_last, rows, dh_, d_h0_);
+    if (Cell::kStates == 2) start(d_.c_last, rows, dc_, d_c0_);
+  }
+
   // The gradient of a last state belongs to the row's last step, or to what it started from.
-  void start(const T* from, T* to, T* d_initial) {
+  void start(const T* from, Range rows, T* to, T* d_initial) {
     const Index units = in_.dims.units;
-    std::fill_n(to, place_.size(), T(0));
-    for (Index r = 0; from != nullptr && r < rows_.count(); ++r) {
+    for (Index r = rows.begin; r < rows.end; ++r) {
+      std::fill_n(to + place_(r), hp_, T(0));
+      if (from == nullptr) continue;
       const T* row = from + rows_.sample(r) * units;
       if (rows_.end(r) == Schedule::kLast) {
         std::copy_n(row, units, to + place_(r));

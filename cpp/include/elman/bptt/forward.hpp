@@ -60,13 +60,7 @@ class ForwardRows {
     if (by_rows) size.template add<T>(StepSums<T, Cell>::size(rows, in.dims.units));
   }
 
-  void run() {
-    for (Index r = 0; r < rows_.count(); ++r) {
-      load(in_.h0, r, h_[0]);
-      if (Cell::kStates == 2) load(in_.c0, r, c_);
-    }
-    run_shares(threads_.row_parts(), rows_.steps(), *this);
-  }
+  void run() { run_shares(threads_.row_parts(), rows_.steps(), *this); }
 
   // Work of run_shares().
   static constexpr Index kGrain = 4;
@@ -78,6 +72,10 @@ class ForwardRows {
     rows.end = std::min(rows.end, rows_.active(k));
     if (rows.size() <= 0) return;
     T* h_prev = h_[k % 2];
+    for (Index r = rows.begin; k == 0 && r < rows.end; ++r) {
+      load(in_.h0, r, h_prev);
+      if (Cell::kStates == 2) load(in_.c0, r, c_);
+    }
     restart(k, rows, h_prev);
     load_state(rows, h_prev);
     input_.prepare(k, rows, h_prev, h_operand_, threads_.unit_parts());

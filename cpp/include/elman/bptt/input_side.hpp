@@ -102,7 +102,8 @@ class InputSide {
   };
 
   // x of the steps [k0, k1) times its dropout factors, one copy per gate (in slot order) where the
-  // factors differ; row after row within a step. The copies are copied_rows_ apart.
+  // factors differ; row after row within a step, all rows where there are several steps. The copies
+  // are copied_rows_ apart.
   void load(Index k0, Index k1, Range rows) {
     const Factors<T>& factors = in_.input_dropout;
     const Index features = in_.dims.features;

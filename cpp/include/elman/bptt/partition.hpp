@@ -16,10 +16,10 @@ inline constexpr Index kFewRows = 4;
 // Weights that fit into one core's L2 twice over are read from there, whoever reads them.
 inline constexpr Index kSharedBytes = 512 * 1024;
 
-/// Rows of the batch are independent, so that threads which split them never meet, but each of them
-/// reads all weights. Where there are few rows, or more weights than a core keeps in its L2, the
-/// units of each step are split, with a barrier per step and phase. No choice changes a bit, as
-/// each element is summed by one thread in one order.
+/// Rows of the batch are independent, so that threads which split them meet only where one takes
+/// rows over (core/shares.hpp), but each of them reads all weights. Where there are few rows, or
+/// more weights than a core keeps in its L2, the units of each step are split, with a barrier per
+/// step and phase. No choice changes a bit, as each element is summed by one thread in one order.
 struct Partition {
   int parts = 1;
   bool by_units = false;

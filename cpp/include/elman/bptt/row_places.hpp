@@ -42,9 +42,9 @@ class RowPlaces {
   }
 
  private:
-  // A page, which prefetchers do not cross, and a line, so that rows of different shares do not
-  // fall into the same sets of a cache.
-  static constexpr Index kGap = (4096 + 64) / Index(sizeof(T));
+  // Two pages, beyond what prefetchers do, and a line, so that rows of different shares do not fall
+  // into the same sets of a cache.
+  static constexpr Index kGap = (8192 + 64) / Index(sizeof(T));
 
   Index hp_, size_;
   std::int32_t* gaps_ = nullptr;

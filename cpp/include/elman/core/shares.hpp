@@ -45,8 +45,8 @@ class Shares {
   }
 
   /// Gives this share, which has ended, the last units of the share that has most left, and returns
-  /// their next step; steps_ or more: there is nothing to take. busy(step): only the first so many
-  /// units have that step. Units are taken in multiples of `grain`.
+  /// their next step; the number of steps: there is nothing to take. busy(step): only the first so
+  /// many units have that step. At least `grain` units are taken, and a multiple of it stays.
   template <class Busy>
   Index take(int part, Index grain, const Busy& busy) noexcept {
     for (;;) {
@@ -56,12 +56,14 @@ class Shares {
       for (int other = 0; other < parts_; ++other) {
         const Left left = unpack(share(other).load(std::memory_order_relaxed));
         if (left.step >= steps_) continue;
-        const Index units = std::min(left.units.end, busy(left.step)) - left.units.begin;
-        // A share that nobody has begun is taken as a whole: its thread takes some back. Another
-        // one keeps its first unit, see await().
-        const Index stays = left.step == 0 ? 0 : ((units + 1) / 2 + grain - 1) / grain * grain;
+        const Index at_work = std::max(busy(left.step), busy(steps_ - 1));
+        const Index units = std::min(left.units.end, at_work) - left.units.begin;
+        // A share that nobody has begun is taken as a whole: its thread takes some back. One that
+        // has begun keeps a unit at least, or await() could wait for ever.
+        const bool begun = left.step > 0;
+        const Index stays = begun ? ((units + 1) / 2 + grain - 1) / grain * grain : 0;
         const Index work = (units - stays) * (steps_ - left.step);
-        if (units - stays < grain || work <= most) continue;
+        if (units - stays < (begun ? grain : 1) || work <= most) continue;
         victim = other;
         best = left;
         mid = left.units.begin + stays;
@@ -104,7 +106,8 @@ class Shares {
   }
 
   // Until the thread of a share is done with the step before. It has then begun the next one, or
-  // other units: those that were the first ones here stay with it to their last step.
+  // other units: those that were the first ones here stay with it to their last step. It is within
+  // that step now, or waits like this for units that were taken earlier, so there is no circle.
   void await(int part, const Left& left) noexcept {
     const auto done = [&] {
       const Left now = unpack(share(part).load(std::memory_order_acquire));
@@ -152,7 +155,10 @@ __attribute__((noinline)) void run_shared(int parts, Index steps, Work& work) {
 /// Runs work.step(step, units) for every step of all units, and work.done(units) once for all units
 /// after their last step, in `parts` shares side by side.
 /// Work    share(parts, part): the units of a share, together all of them; busy(step): how many,
-///         the first ones, have that step; kGrain: as many are taken at a time
+///         the first ones, have that step, more or fewer from step to step; kGrain: no fewer are
+///         taken
+/// Errors  the exception of the lowest part that threw; others may then have run steps of units
+///         whose step before it was left out
 template <class Work>
 inline void run_shares(int parts, Index steps, Work& work) {
   const auto alone = [&](Range units) {

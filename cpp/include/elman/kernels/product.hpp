@@ -71,6 +71,15 @@ struct ColumnGroup {
   }
 };
 
+// Threads get whole tiles of six rows; a part narrower than two tiles wastes the tile.
+inline constexpr Index kRowUnit = 6, kBlockUnit = 4;
+
+inline Index units_of(Index count, Index unit) { return (count + unit - 1) / unit; }
+/// What some units of `unit` stand for out of [0, count).
+inline Range scaled(Range units, Index unit, Index count) {
+  return {std::min(count, units.begin * unit), std::min(count, units.end * unit)};
+}
+
 /// How work is split: over columns where there are enough of them, else over rows.
 struct Split {
   int parts = 1;
@@ -80,17 +89,15 @@ struct Split {
 inline Split split_work(Index rows, Index columns, Index depth, Index blocks) {
   // An element of C costs its read and write besides, what matters where the depth is small.
   const double flops = 2.0 * double(rows) * double(columns) * (double(depth) + 4);
-  // A part narrower than two tiles wastes the tile; rows split into whole tiles of six.
-  const int by_rows = plan_parts(flops, (rows + 5) / 6);
-  const int by_columns = plan_parts(flops, (blocks + 3) / 4);
+  const int by_rows = plan_parts(flops, units_of(rows, kRowUnit));
+  const int by_columns = plan_parts(flops, units_of(blocks, kBlockUnit));
   const int parts = ThreadPool::global().worth_waking(std::max(by_rows, by_columns), flops);
   return {parts, by_columns > by_rows};
 }
 
 /// Part `part` of [0, count) in multiples of `unit`.
 inline Range part_of(Index count, Index unit, int part, int parts) {
-  const Range units = part_range((count + unit - 1) / unit, parts, part);
-  return {std::min(count, units.begin * unit), std::min(count, units.end * unit)};
+  return scaled(part_range(units_of(count, unit), parts, part), unit, count);
 }
 
 }  // namespace detail
@@ -281,18 +288,20 @@ struct OuterProduct {
   [[nodiscard]] Index blocks() const {
     return (strip.columns + simd::kWidth<T> - 1) / simd::kWidth<T>;
   }
-  [[nodiscard]] Index units() const { return by_columns ? (blocks() + 3) / 4 : (m + 5) / 6; }
+  [[nodiscard]] Index units() const {
+    return by_columns ? units_of(blocks(), kBlockUnit) : units_of(m, kRowUnit);
+  }
   [[nodiscard]] Range share(int parts, int part) const { return part_range(units(), parts, part); }
   [[nodiscard]] Index busy(Index) const { return units(); }
 
   void step(Index step, Range units) const {
     Range rows{0, m}, columns{0, blocks()};
     if (by_columns) {
-      columns = {units.begin * 4, std::min(columns.end, units.end * 4)};
+      columns = scaled(units, kBlockUnit, blocks());
     } else {
-      rows = {units.begin * 6, std::min(m, units.end * 6)};
+      rows = scaled(units, kRowUnit, m);
     }
-    if (rows.size() > 0 && columns.size() > 0) add_rows(step * kRowBlock, rows, columns);
+    add_rows(step * kRowBlock, rows, columns);
   }
   void done(Range) const {}
 
@@ -375,13 +384,13 @@ inline void product_packed(Index rows, Index columns, Index depth, const T* a, I
   const detail::Split split = detail::split_work(rows, columns, depth, blocks);
   ThreadPool::global().run(split.parts, [&](int part) {
     if (split.by_columns) {
-      const Range range = detail::part_of(blocks, 4, part, split.parts);
+      const Range range = detail::part_of(blocks, detail::kBlockUnit, part, split.parts);
       const Index j = range.begin * kW, width = std::min(columns, range.end * kW) - j;
       if (width > 0) {
         multiply_packed(rows, width, depth, a, lda, packed + j * depth, c + j, ldc, add);
       }
     } else {
-      const Range range = detail::part_of(rows, 6, part, split.parts);
+      const Range range = detail::part_of(rows, detail::kRowUnit, part, split.parts);
       if (range.begin < range.end) {
         multiply_packed(range.end - range.begin, columns, depth, a + range.begin * lda, lda, packed,
                         c + range.begin * ldc, ldc, add);
