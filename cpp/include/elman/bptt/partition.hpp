@@ -13,8 +13,12 @@ namespace elman::bptt {
 // then the input projection of many steps at once takes half of that reading out of the loop.
 inline constexpr Index kFewRows = 4;
 
-// Weights that fit into one core's L2 twice over are read from there, whoever reads them.
-inline constexpr Index kSharedBytes = 512 * 1024;
+// Weights that fit into one core's L2 twice over are read from there, whoever reads them. With many
+// rows a thread, larger ones come from the last-level cache while the rows are summed; threads that
+// share units would pass each other their states every step, which takes longer where processors
+// are far apart.
+inline constexpr Index kSharedBytes = 512 * 1024, kManySharedBytes = 2048 * 1024;
+inline constexpr Index kManyRows = 32;
 
 /// Rows of the batch are independent, so that threads which split them meet only where one takes
 /// rows over (core/shares.hpp), but each of them reads all weights. Where there are few rows, or
@@ -49,6 +53,7 @@ inline Partition partition(const Dims& d, Index steps) {
   const Partition rows{plan_parts(flops<Cell>(d, steps), d.batch), false};
   const Index weights = Cell::kGates * d.units * (d.features + d.units) * Index(sizeof(T));
   if (d.batch > kFewRows && weights < kSharedBytes) return rows;
+  if (d.batch >= kManyRows * rows.parts && weights <= kManySharedBytes) return rows;
   const double active = double(steps) / double(std::max<Index>(d.time, 1));
   const Partition units{unit_parts<T, Cell>(active, d.units, d.units), true};
   return units.parts >= rows.parts && units.parts > 1 ? units : rows;
