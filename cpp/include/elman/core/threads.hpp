@@ -86,7 +86,8 @@ class ThreadPool {
   /// Parts may run in any order and on any thread (a caller that is done takes over parts that no
   /// worker has begun), so they must not wait for one that may not have begun. A call from inside
   /// of a part, or while another user thread has the pool, runs all parts in order on the calling
-  /// thread. Errors    the exception of the lowest part that threw, once no part runs any more
+  /// thread.
+  /// Errors    the exception of the lowest part that threw, once no part runs any more
   template <class F>
   void run(int parts, F&& f) {
     // f is compiled once, whoever runs a part: kernels are most of the code.
