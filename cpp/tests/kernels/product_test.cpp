@@ -57,15 +57,19 @@ void check_case(const Case& p) {
 
 template <class T>
 void check_all() {
-  constexpr std::array<std::array<Index, 3>, 9> kSizes{{{1, 1, 1},
-                                                        {7, 13, 5},
-                                                        {6, 64, 600},
-                                                        {33, 70, 1100},
-                                                        {5, 3, 0},
-                                                        {2, 200, 17},
-                                                        {64, 17, 300},
-                                                        {3, 129, 2},
-                                                        {131, 1, 67}}};
+  // The last three: bands of rows, bands that are packed, packed parts of the depth.
+  constexpr std::array<std::array<Index, 3>, 12> kSizes{{{1, 1, 1},
+                                                         {7, 13, 5},
+                                                         {6, 64, 600},
+                                                         {33, 70, 1100},
+                                                         {5, 3, 0},
+                                                         {2, 200, 17},
+                                                         {64, 17, 300},
+                                                         {3, 129, 2},
+                                                         {131, 1, 67},
+                                                         {205, 37, 21},
+                                                         {200, 515, 19},
+                                                         {14, 513, 1100}}};
   for (const auto& [m, n, k] : kSizes) {
     for (int bits = 0; bits < 8; ++bits) {
       check_case<T>({m, n, k, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0});
@@ -75,8 +79,11 @@ void check_all() {
 
 template <class T>
 void check_threads() {
-  for (int bits = 0; bits < 8; ++bits) {
-    const Case p{193, 211, 337, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0};
+  constexpr std::array<std::array<Index, 3>, 3> kSizes{
+      {{193, 211, 337}, {701, 530, 30}, {4, 1500, 200}}};
+  for (int i = 0; i < 24; ++i) {
+    const auto& [m, n, k] = kSizes[std::size_t(i / 8)];
+    const Case p{m, n, k, (i & 1) != 0, (i & 2) != 0, (i & 4) != 0};
     const auto a = random_values<T>(p.m * p.k, 4), b = random_values<T>(p.k * p.n, 5);
     const auto c = random_values<T>(p.m * p.n, 6);
     ThreadPool::global().resize(1);

@@ -225,27 +225,6 @@ __attribute__((noinline)) void gate_sums(const StepProduct<T>& p, Index row, Ind
   add_gate_by_gate<T, Gates>(p.h, Gates::kFirstH, row, rows, block, width, sums);
 }
 
-// panel[k * height + r] = row r's element k. The packets that are stored overlap: up to W elements
-// behind the panel are overwritten.
-template <class T>
-inline void pack_panel(const T* rows, Index stride, int height, Index depth, T* panel) {
-  constexpr int kW = simd::kWidth<T>;
-  Index k = 0;
-  if (height <= kW) {
-    simd::Packet<T> square[kW];
-    for (; k + kW <= depth; k += kW) {
-      for (int r = 0; r < kW; ++r) {
-        square[r] = simd::loadu<T>(rows + std::min(r, height - 1) * stride + k);
-      }
-      simd::transpose<T>(square);
-      for (int i = 0; i < kW; ++i) simd::storeu<T>(panel + (k + i) * height, square[i]);
-    }
-  }
-  for (; k < depth; ++k) {
-    for (int r = 0; r < height; ++r) panel[k * height + r] = rows[r * stride + k];
-  }
-}
-
 /// The rows of a product as panels of the tiles that will read them, in memory of the thread: one
 /// stream in place of a row each, whose lines may all fall into the same few sets of a cache.
 template <class T, class Gates>
@@ -253,15 +232,10 @@ __attribute__((noinline)) StepProduct<T> pack_rows(StepProduct<T> p, Index rows)
   T* panels =
       kernels::thread_scratch<T, 7>(rows * (p.x.depth + p.h.depth) + Index(simd::kWidth<T>));
   for (Side<T>* side : {&p.x, &p.h}) {
-    const T* first = panels;
-    for (Index row = 0; row < rows && side->depth != 0;) {
-      const int height = kernels::TileShape<Gates::kSlots>::rows(rows - row);
-      pack_panel(side->a + row * side->row, side->row, height, side->depth, panels);
-      panels += height * side->depth;
-      row += height;
-    }
-    side->a = first;
+    kernels::pack_rows<T, Gates::kSlots>(side->a, side->row, rows, side->depth, panels);
+    side->a = panels;
     side->panel = side->depth;
+    panels += rows * side->depth;
   }
   return p;
 }

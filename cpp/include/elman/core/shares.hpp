@@ -3,13 +3,10 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <new>
 #include <thread>
 
-#include "elman/core/aligned.hpp"
+#include "elman/core/part_words.hpp"
 #include "elman/core/threads.hpp"
 #include "elman/core/waiting.hpp"
 
@@ -22,26 +19,22 @@ namespace elman {
 /// then does not wait for a processor that is slower, late or busy with something else.
 class Shares {
  public:
-  static constexpr int kMostParts = 64;
-
   /// Whether so much can be shared out in this way.
   [[nodiscard]] static bool fit(int parts, Index units, Index steps) noexcept {
-    return parts <= kMostParts && units < kMostUnits && steps < kEnded;
+    return parts <= PartWords::kMost && units < kMostUnits && steps < kEnded;
   }
 
   Shares(int parts, Index steps) noexcept : parts_(parts), steps_(steps) {}
 
   /// Gives a share its units, before any thread begins.
-  void set(int part, Range units) noexcept {
-    new (memory_ + std::size_t(part) * kAlignment) Share{pack({0, units})};
-  }
+  void set(int part, Range units) noexcept { share_.set(part, pack({0, units})); }
   /// Begins the next step of a share, and tells its units.
   Range begin(int part) noexcept {
-    return unpack(share(part).fetch_add(kOneStep, std::memory_order_acq_rel)).units;
+    return unpack(share_[part].fetch_add(kOneStep, std::memory_order_acq_rel)).units;
   }
   /// After the last step, or instead of those that are left.
   void end(int part) noexcept {
-    share(part).fetch_or(std::uint64_t(kEnded) << 40, std::memory_order_acq_rel);
+    share_[part].fetch_or(std::uint64_t(kEnded) << 40, std::memory_order_acq_rel);
   }
 
   /// Gives this share, which has ended, the last units of the share that has most left, and returns
@@ -54,7 +47,7 @@ class Shares {
       Left best;
       Index mid = 0, most = 0;
       for (int other = 0; other < parts_; ++other) {
-        const Left left = unpack(share(other).load(std::memory_order_relaxed));
+        const Left left = unpack(share_[other].load(std::memory_order_relaxed));
         if (left.step >= steps_) continue;
         const Index at_work = std::max(busy(left.step), busy(steps_ - 1));
         const Index units = std::min(left.units.end, at_work) - left.units.begin;
@@ -73,17 +66,15 @@ class Shares {
       std::uint64_t before = pack(best);
       const std::uint64_t after = pack({best.step, {best.units.begin, mid}});
       const bool taken =
-          share(victim).compare_exchange_strong(before, after, std::memory_order_acq_rel);
+          share_[victim].compare_exchange_strong(before, after, std::memory_order_acq_rel);
       if (!taken) continue;
-      share(part).store(pack({best.step, {mid, best.units.end}}), std::memory_order_release);
+      share_[part].store(pack({best.step, {mid, best.units.end}}), std::memory_order_release);
       if (best.step > 0) await(victim, best);
       return best.step;
     }
   }
 
  private:
-  using Share = std::atomic<std::uint64_t>;
-
   // 24 bits of steps, 20 of the first unit, 20 of the end of the units.
   static constexpr Index kEnded = (1 << 24) - 1, kMostUnits = 1 << 20;
   static constexpr std::uint64_t kOneStep = std::uint64_t{1} << 40;
@@ -101,16 +92,12 @@ class Shares {
     return {Index(word >> 40), {Index(word >> 20 & kMask), Index(word & kMask)}};
   }
 
-  Share& share(int part) noexcept {
-    return *std::launder(reinterpret_cast<Share*>(memory_ + std::size_t(part) * kAlignment));
-  }
-
   // Until the thread of a share is done with the step before. It has then begun the next one, or
   // other units: those that were the first ones here stay with it to their last step. It is within
   // that step now, or waits like this for units that were taken earlier, so there is no circle.
   void await(int part, const Left& left) noexcept {
     const auto done = [&] {
-      const Left now = unpack(share(part).load(std::memory_order_acquire));
+      const Left now = unpack(share_[part].load(std::memory_order_acquire));
       return now.step > left.step || now.units.begin != left.units.begin;
     };
     detail::spin_until(done);
@@ -119,7 +106,7 @@ class Shares {
 
   int parts_;
   Index steps_;
-  alignas(kAlignment) std::byte memory_[kMostParts * kAlignment];  // a line each
+  PartWords share_;
 };
 
 namespace detail {

@@ -58,6 +58,39 @@ inline void pack_transposed(const T* src, Index ld, Index depth, Index units, T*
   }
 }
 
+/// panel[k * height + r] = row r's element k: the rows of a tile as one stream in place of a row
+/// each, whose lines may all fall into the same few sets of a cache. The packets that are stored
+/// overlap: up to W elements behind the panel are overwritten.
+template <class T>
+inline void pack_panel(const T* rows, Index stride, int height, Index depth, T* panel) {
+  constexpr int kW = simd::kWidth<T>;
+  Index k = 0;
+  if (height <= kW) {
+    simd::Packet<T> square[kW];
+    for (; k + kW <= depth; k += kW) {
+      for (int r = 0; r < kW; ++r) {
+        square[r] = simd::loadu<T>(rows + std::min(r, height - 1) * stride + k);
+      }
+      simd::transpose<T>(square);
+      for (int i = 0; i < kW; ++i) simd::storeu<T>(panel + (k + i) * height, square[i]);
+    }
+  }
+  for (; k < depth; ++k) {
+    for (int r = 0; r < height; ++r) panel[k * height + r] = rows[r * stride + k];
+  }
+}
+
+/// Any number of rows as panels of the tiles of `Slots` sums a unit that will read them: that of
+/// row r begins at panels + r * depth.
+template <class T, int Slots>
+inline void pack_rows(const T* rows, Index stride, Index count, Index depth, T* panels) {
+  for (Index row = 0; row < count && depth != 0;) {
+    const int height = TileShape<Slots>::rows(count - row);
+    pack_panel(rows + row * stride, stride, height, depth, panels + row * depth);
+    row += height;
+  }
+}
+
 /// z[g][j] += sum over k of a[k] w[k * ld + g * units + j], k in order: one row times weights that
 /// are not packed, because they are read only once.
 /// Shapes    a [depth], w [depth, gates * units], z[g] [units] padded to whole packets, aligned

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "elman/core/pieces.hpp"
 #include "elman/core/shares.hpp"
 #include "elman/kernels/packed.hpp"
 
@@ -25,8 +26,16 @@ namespace detail {
 
 using Plain = Gating<1, 1>;
 
-// Depth of one pass over the packed columns: 512 x 64 floats are 128 KiB, a fraction of L2.
-inline constexpr Index kDepthBlock = 512;
+// So many rows of A and so much of their depth, 384 KiB, stay in L2 while all columns pass by; the
+// deeper, the less often sums are read and written. Where there are many columns the rows are
+// packed first, which costs a cycle an element, and twice as many read a packed B that may exceed
+// L2.
+inline constexpr Index kBandRows = 96, kDepthBytes = 4096;
+inline constexpr Index kManyColumns = 512;
+
+inline Index most_band_rows(Index columns) {
+  return columns >= kManyColumns ? 2 * kBandRows : kBandRows;
+}
 
 /// One group of `blocks` packed column blocks times the rows [0, rows): rows of C are written
 /// directly, or through a buffer where the last block is not whole.
@@ -95,9 +104,11 @@ inline Split split_work(Index rows, Index columns, Index depth, Index blocks) {
   return {parts, by_columns > by_rows};
 }
 
-/// Part `part` of [0, count) in multiples of `unit`.
-inline Range part_of(Index count, Index unit, int part, int parts) {
-  return scaled(part_range(units_of(count, unit), parts, part), unit, count);
+/// Steps of at most `most`, a multiple of `unit`, that go through `count` in about equal pieces.
+inline Index even_step(Index count, Index most, Index unit) {
+  if (count <= most) return std::max<Index>(count, 1);
+  const Index pieces = (count + most - 1) / most;
+  return units_of((count + pieces - 1) / pieces, unit) * unit;
 }
 
 }  // namespace detail
@@ -108,27 +119,36 @@ template <class T>
 inline void multiply_packed(Index rows, Index columns, Index depth, const T* a, Index lda,
                             const T* packed, T* c, Index ldc, bool add) {
   constexpr Index kW = simd::kWidth<T>;
-  for (Index k0 = 0; k0 < depth || k0 == 0; k0 += detail::kDepthBlock) {
-    const Index kc = std::min(detail::kDepthBlock, depth - k0);
-    for (Index j = 0; j < columns;) {
-      const Index left = (columns - j + kW - 1) / kW;
-      const int most = TileShape<1>::rows(rows);
-      const int blocks = blocks_for<1>(most, left);
-      const detail::ColumnGroup<T, false> group{blocks, std::min(columns - j, blocks * kW), c + j,
-                                                ldc, add || k0 > 0};
-      Operand<T> operand;
-      operand.row_stride = lda;
-      operand.w = packed + (j * depth + k0 * kW);
-      operand.w_block = depth * kW;
-      operand.w_k = kW;
-      operand.depth = kc;
-      for (Index r = 0; r < rows;) {
-        const int height = TileShape<1>::rows(rows - r);
-        operand.a = a + r * lda + k0;
-        group.run(height, r, operand);
-        r += height;
+  const Index depth_step = detail::even_step(depth, detail::kDepthBytes / Index(sizeof(T)), 1);
+  const Index row_step = detail::even_step(rows, detail::most_band_rows(columns), detail::kRowUnit);
+  const bool packs = columns >= detail::kManyColumns && rows > 2 * detail::kRowUnit;
+  T* panels = packs ? thread_scratch<T, 0>(row_step * depth_step + kW) : nullptr;
+  for (Index r0 = 0; r0 < rows; r0 += row_step) {
+    const Index band = std::min(row_step, rows - r0);
+    for (Index k0 = 0; k0 < depth || k0 == 0; k0 += depth_step) {
+      const Index kc = std::min(depth_step, depth - k0);
+      const T* first = a + r0 * lda + k0;
+      if (packs) pack_rows<T, 1>(first, lda, band, kc, panels);
+      for (Index j = 0; j < columns;) {
+        const Index left = (columns - j + kW - 1) / kW;
+        const int blocks = blocks_for<1>(TileShape<1>::rows(band), left);
+        const detail::ColumnGroup<T, false> group{blocks, std::min(columns - j, blocks * kW),
+                                                  c + r0 * ldc + j, ldc, add || k0 > 0};
+        Operand<T> operand;
+        operand.w = packed + (j * depth + k0 * kW);
+        operand.w_block = depth * kW;
+        operand.w_k = kW;
+        operand.depth = kc;
+        for (Index r = 0; r < band;) {
+          const int height = TileShape<1>::rows(band - r);
+          operand.a = packs ? panels + r * kc : first + r * lda;
+          operand.row_stride = packs ? 1 : lda;
+          operand.k_stride = packs ? height : 1;
+          group.run(height, r, operand);
+          r += height;
+        }
+        j += blocks * kW;
       }
-      j += blocks * kW;
     }
   }
 }
@@ -382,19 +402,20 @@ inline void product_packed(Index rows, Index columns, Index depth, const T* a, I
   constexpr Index kW = simd::kWidth<T>;
   const Index blocks = (columns + kW - 1) / kW;
   const detail::Split split = detail::split_work(rows, columns, depth, blocks);
-  ThreadPool::global().run(split.parts, [&](int part) {
+  const Index units = split.by_columns ? detail::units_of(blocks, detail::kBlockUnit)
+                                       : detail::units_of(rows, detail::kRowUnit);
+  const auto piece = [&](Index left) {  // a band of rows, or about as many columns
+    return detail::even_step(left, detail::most_band_rows(columns) / detail::kRowUnit, 1);
+  };
+  for_pieces(split.parts, units, piece, [&](Range taken) {
     if (split.by_columns) {
-      const Range range = detail::part_of(blocks, detail::kBlockUnit, part, split.parts);
-      const Index j = range.begin * kW, width = std::min(columns, range.end * kW) - j;
-      if (width > 0) {
-        multiply_packed(rows, width, depth, a, lda, packed + j * depth, c + j, ldc, add);
-      }
+      const Range part = detail::scaled(taken, detail::kBlockUnit * kW, columns);
+      multiply_packed(rows, part.size(), depth, a, lda, packed + part.begin * depth, c + part.begin,
+                      ldc, add);
     } else {
-      const Range range = detail::part_of(rows, detail::kRowUnit, part, split.parts);
-      if (range.begin < range.end) {
-        multiply_packed(range.end - range.begin, columns, depth, a + range.begin * lda, lda, packed,
-                        c + range.begin * ldc, ldc, add);
-      }
+      const Range part = detail::scaled(taken, detail::kRowUnit, rows);
+      multiply_packed(part.size(), columns, depth, a + part.begin * lda, lda, packed,
+                      c + part.begin * ldc, ldc, add);
     }
   });
 }
