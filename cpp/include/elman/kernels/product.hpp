@@ -52,13 +52,9 @@ struct ColumnGroup {
            Fetches<T>* fetches = nullptr) const {
     T* target = c + first_row * ldc;
     if (columns == blocks * kW) {
-      Tile<T> tile;
-      tile.init = add ? target : nullptr;
-      tile.init_row = tile.out_row = ldc;
-      tile.init_block = tile.out_block = kW;
-      tile.out = target;
-      tile.x = operand;
-      tile.fetches = fetches;
+      // Every member is given: GCC would clear all of them first, with `rep stos`.
+      const Tile<T> tile{add ? target : nullptr, ldc,    kW, 0, target, ldc, kW, 0, operand,
+                         Operand<T>{},           fetches};
       return run_tile<T, Plain, Panel>(rows, blocks, tile);
     }
     alignas(64) T buffer[8 * 8 * kW];
@@ -211,10 +207,11 @@ struct Strip {
 
 namespace detail {
 
-// 256 rows of 64 floats are 64 KiB of B, and 6 rows of A 6 KiB of L1; 384 rows of A are 384 KiB of
-// L2.
-inline constexpr Index kRowBlock = 256;
-inline constexpr Index kPanelRows = 384;
+// 512 rows of 16 floats of B are as much as L1, and 6 rows of A come from L2, which holds 512 of
+// them. With AVX-512 256 rows of 64 floats, and 384 of A.
+inline constexpr Index kRowBlock = simd::kRegisters == 32 ? 256 : 512;
+template <class T>
+inline constexpr Index kPanelRows = (simd::kRegisters == 32 ? 384 : 512) * 4 / Index(sizeof(T));
 
 /// Where the rows of one block of the sum lie.
 template <class T>
@@ -225,11 +222,13 @@ struct Located {
 };
 
 /// panel[k * height + r] = A[k, m + r] for the rows [k0, k1): a piece of the transposed operand.
+/// Rows so much ahead are fetched.
 template <class T, int Height>
 inline void pack_panel_rows(const Located<T>& at, bool factors, Index m, Index k0, Index k1,
-                            T* panel) {
+                            Index ahead, T* panel) {
   panel += k0 * Height;
   for (Index k = k0; k < k1; ++k, panel += Height) {
+    if (at.a[k + ahead] != nullptr) simd::prefetch(at.a[k + ahead] + m);
     if (at.a[k] == nullptr) {
       std::fill_n(panel, Height, T(0));
       continue;
@@ -246,21 +245,22 @@ template <class T>
 inline void pack_panels(const Located<T>& at, bool factors, Range m, Index kc, T* panels) {
   for (Index k0 = 0; k0 < kc; k0 += 16) {
     const Index k1 = std::min(kc, k0 + 16);
+    const Index ahead = std::min<Index>(16, kc - k1);
     for (Index r = m.begin; r < m.end;) {
       const int height = TileShape<1>::rows(m.end - r);
       T* panel = panels + (r - m.begin) * kc;
       switch (height) {
         case 6:
-          pack_panel_rows<T, 6>(at, factors, r, k0, k1, panel);
+          pack_panel_rows<T, 6>(at, factors, r, k0, k1, ahead, panel);
           break;
         case 4:
-          pack_panel_rows<T, 4>(at, factors, r, k0, k1, panel);
+          pack_panel_rows<T, 4>(at, factors, r, k0, k1, ahead, panel);
           break;
         case 2:
-          pack_panel_rows<T, 2>(at, factors, r, k0, k1, panel);
+          pack_panel_rows<T, 2>(at, factors, r, k0, k1, ahead, panel);
           break;
         default:
-          pack_panel_rows<T, 1>(at, factors, r, k0, k1, panel);
+          pack_panel_rows<T, 1>(at, factors, r, k0, k1, ahead, panel);
           break;
       }
       r += height;
@@ -268,27 +268,34 @@ inline void pack_panels(const Located<T>& at, bool factors, Range m, Index kc, T
   }
 }
 
+/// Some blocks of columns of B, side by side as a tile reads them.
+struct ColumnBlocks {
+  Index first;    // column of B
+  Index columns;  // <= blocks * W, where the last block is not whole
+  int blocks;
+};
+
+/// The rows [k.begin, k.end) of them.
 template <class T>
-inline void pack_columns(const Located<T>& at, Index first, Index columns, int blocks, Index kc,
+inline void pack_columns(const Located<T>& at, const ColumnBlocks& from, Range k, Index kc,
                          T* packed) {
   constexpr Index kW = simd::kWidth<T>;
-  for (Index k = 0; k < kc; ++k) {
-    const T* row = at.b[k] + first;
-    for (int u = 0; u < blocks; ++u) {
-      simd::store<T>(packed + (u * kc + k) * kW,
-                     simd::load_partial(row + u * kW, columns - u * kW));
+  for (Index i = k.begin; i < k.end; ++i) {
+    const T* row = at.b[i] + from.first;
+    for (int u = 0; u < from.blocks; ++u) {
+      simd::store<T>(packed + (u * kc + i) * kW,
+                     simd::load_partial(row + u * kW, from.columns - u * kW));
     }
   }
 }
 
-/// Lines that so many elements of a row of B take from `first` on, one more where they do not begin
-/// with a line.
+/// Lines that a row of them touches; one more where some rows do not begin with a line.
 template <class T>
-inline Index lines_of(const Located<T>& at, Index kc, Index first, Index count) {
+inline Index lines_of(const Located<T>& at, const ColumnBlocks& from, Index kc) {
   constexpr Index kLine = Fetches<T>::kLine;
-  const bool aligned =
-      Fetches<T>::in_line(at.b[0] + first) == 0 && Fetches<T>::in_line(at.b[kc - 1] + first) == 0;
-  return (count + kLine - 1) / kLine + (aligned ? 0 : 1);
+  const bool aligned = Fetches<T>::in_line(at.b[0] + from.first) == 0 &&
+                       Fetches<T>::in_line(at.b[kc - 1] + from.first) == 0;
+  return (from.columns + kLine - 1) / kLine + (aligned ? 0 : 1);
 }
 
 /// C (+)= A^T B as work of run_shares(): kRowBlock rows of A and B a step, and as units tiles of
@@ -296,6 +303,7 @@ inline Index lines_of(const Located<T>& at, Index kc, Index first, Index count) 
 template <class T>
 struct OuterProduct {
   static constexpr Index kGrain = 1;
+  static constexpr int kMostBlocks = TileShape<1>::blocks(TileShape<1>::kMaxRows);
 
   const Rows<T>& a;
   Index m;
@@ -329,47 +337,62 @@ struct OuterProduct {
   // What kRowBlock rows of A and B from k0 on add to some rows and blocks of C.
   __attribute__((noinline)) void add_rows(Index k0, Range c_rows, Range c_blocks) const {
     constexpr Index kW = simd::kWidth<T>;
-    T* panels = thread_scratch<T, 0>(std::min(c_rows.size(), kPanelRows) * kRowBlock);
-    T* columns = thread_scratch<T, 1>(8 * kRowBlock * kW);
-    Located<T> at;
     const Index kc = std::min(kRowBlock, count - k0);
+    const Index height = even_step(c_rows.size(), kPanelRows<T>, kRowUnit);
+    T* panels = thread_scratch<T, 0>(height * kRowBlock);
+    T* columns = thread_scratch<T, 1>(2 * kMostBlocks * kRowBlock * kW);
+    T* next_columns = columns + kMostBlocks * kRowBlock * kW;
+    Located<T> at;
     a.locate(k0, kc, at.a, a.factor == nullptr ? nullptr : at.factor);
     b.locate(k0, kc, at.b, nullptr);
-    for (Index m0 = c_rows.begin; m0 < c_rows.end; m0 += kPanelRows) {
-      const Range rows{m0, std::min(c_rows.end, m0 + kPanelRows)};
+    const auto group_at = [&](Index block) {
+      const Index left = c_blocks.end - block, j = block * kW;
+      const int blocks = left > 0 ? blocks_for<1>(TileShape<1>::kMaxRows, left) : 0;
+      return ColumnBlocks{strip.first + j, std::min(strip.columns - j, blocks * kW), blocks};
+    };
+    for (Index m0 = c_rows.begin; m0 < c_rows.end; m0 += height) {
+      const Range rows{m0, std::min(c_rows.end, m0 + height)};
       pack_panels(at, a.factor != nullptr, rows, kc, panels);
+      ColumnBlocks now = group_at(c_blocks.begin);
+      pack_columns(at, now, {0, kc}, kc, columns);
       for (Index block = c_blocks.begin; block < c_blocks.end;) {
-        const int blocks = blocks_for<1>(TileShape<1>::kMaxRows, c_blocks.end - block);
-        const Index j = block * kW;
-        const Index width = std::min(strip.columns - j, blocks * kW);
-        pack_columns(at, strip.first + j, width, blocks, kc, columns);
-        Operand<T> operand;
-        operand.w = columns;
-        operand.w_block = kc * kW;
-        operand.w_k = kW;
-        operand.depth = kc;
-        // What the next group packs of B comes while the high tiles of this one sum: line by line,
-        // of each all rows.
-        const Index tiles = rows.size() / TileShape<1>::kMaxRows;
-        const Index next = j + blocks * kW;
-        const Index left = std::min(strip.columns, c_blocks.end * kW) - next;
-        const Index lines =
-            left > 0 && tiles > 0 ? lines_of(at, kc, strip.first + next, std::min(left, width)) : 0;
-        Fetches<T> fetches;
-        Index line = 0;
-        const ColumnGroup<T, true> group{blocks, width, strip.c + j, ldc, add || k0 > 0};
-        for (Index r = rows.begin; r < rows.end;) {
-          const int height = TileShape<1>::rows(rows.end - r);
-          operand.a = panels + (r - rows.begin) * kc;
-          if (line < lines && fetches.done()) {
-            const Index offset = strip.first + next + line++ * Fetches<T>::kLine;
-            fetches = Fetches<T>(at.b, kc, offset, tiles * kc / lines);
-          }
-          group.run(height, r, operand, lines > 0 ? &fetches : nullptr);
-          r += height;
-        }
-        block += blocks;
+        const ColumnBlocks next = group_at(block + now.blocks);
+        const ColumnGroup<T, true> group{now.blocks, now.columns, strip.c + block * kW, ldc,
+                                         add || k0 > 0};
+        add_group(group, rows, panels, columns, at, next, kc, next_columns);
+        std::swap(columns, next_columns);
+        block += now.blocks;
+        now = next;
       }
+    }
+  }
+
+  // Packed columns times all panels. Between two tiles a part of the next columns is packed, whose
+  // lines come while the tile before sums: of all of them, a power of two apart as the rows of B
+  // often are, most would be gone again.
+  static void add_group(const ColumnGroup<T, true>& group, Range rows, const T* panels,
+                        const T* columns, const Located<T>& at, const ColumnBlocks& next, Index kc,
+                        T* next_columns) {
+    constexpr Index kW = simd::kWidth<T>;
+    const Index lines = next.blocks == 0 ? 0 : lines_of(at, next, kc);
+    Operand<T> operand;
+    operand.w = columns;
+    operand.w_block = kc * kW;
+    operand.w_k = kW;
+    operand.depth = kc;
+    Range k;
+    for (Index r = rows.begin; r < rows.end; k.begin = k.end) {
+      const int height = TileShape<1>::rows(rows.end - r);
+      operand.a = panels + (r - rows.begin) * kc;
+      if (next.blocks == 0) {
+        group.run(height, r, operand);
+      } else {
+        k.end = kc * (r + height - rows.begin) / rows.size();
+        Fetches<T> fetches(at.b + k.begin, k.size(), next.first, lines, kc);
+        group.run(height, r, operand, &fetches);
+        pack_columns(at, next, k, kc, next_columns);
+      }
+      r += height;
     }
   }
 };

@@ -33,21 +33,22 @@ class Fetches {
   static constexpr Index kLine = 64 / Index(sizeof(T));
 
   Fetches() = default;
-  /// `count` lines, the i-th at lines[i] + offset, spread over `steps` values of k.
-  Fetches(const T* const* lines, Index count, Index offset, Index steps)
+  /// `each` lines at lines[i] + offset for i < count, spread over `steps` values of k.
+  Fetches(const T* const* lines, Index count, Index offset, Index each, Index steps)
       : lines_(lines),
         left_(count),
         offset_(offset),
+        each_(each),
         pace_(count == 0 ? kNever : std::max<Index>(1, steps / count)) {}
 
   /// The values of k from one to the next.
   [[nodiscard]] Index pace() const { return pace_; }
-  [[nodiscard]] bool done() const { return left_ == 0; }
   // Always inline: a call would have a tile save all its sums.
   __attribute__((always_inline)) void next() {
     if (left_ == 0) return;
     --left_;
-    simd::prefetch(*lines_++ + offset_);
+    const T* line = *lines_++ + offset_;
+    for (Index i = 0; i < each_; ++i) simd::prefetch(line + i * kLine);
   }
   void all() {
     while (left_ != 0) next();
@@ -62,7 +63,7 @@ class Fetches {
   static constexpr Index kNever = std::numeric_limits<Index>::max() / 2;
 
   const T* const* lines_ = nullptr;
-  Index left_ = 0, offset_ = 0, pace_ = kNever;
+  Index left_ = 0, offset_ = 0, each_ = 1, pace_ = kNever;
 };
 
 /// The lines for it, where they have to be collected. A few are asked for at once, those beyond
@@ -85,7 +86,7 @@ class FetchList {
   /// Whether spread() has nothing left to fetch.
   [[nodiscard]] bool empty() const { return count_ <= kAtOnce; }
   [[nodiscard]] Fetches<T> spread(Index steps) const {
-    return {lines_, std::max<Index>(0, count_ - kAtOnce), 0, steps};
+    return {lines_, std::max<Index>(0, count_ - kAtOnce), 0, 1, steps};
   }
 
  private:
