@@ -160,8 +160,8 @@ __attribute__((noinline)) void list_weights(const StepProduct<T>& p, Index block
     const Index begin = std::clamp<Index>(k.begin, 0, side->depth);
     const Index end = std::clamp<Index>(k.end, 0, side->depth);
     const T* w = side->w + block * block_distance<T, Gates>(*side) + begin * kStep;
-    for (int u = 0; u < width && begin < end; ++u, w += block_distance<T, Gates>(*side)) {
-      list.add(w, (end - begin) * kStep);
+    for (int u = 0; u < width; ++u, w += block_distance<T, Gates>(*side)) {
+      list.add_run(w, (end - begin) * kStep);
     }
     k = {k.begin - side->depth, k.end - side->depth};
   }

@@ -25,7 +25,14 @@ struct Operand {
   Index depth = 0;  // 0: absent
 };
 
-/// Cache lines to fetch while tiles sum, one every few k. All at once they would exceed what the
+/// Lines side by side to fetch.
+template <class T>
+struct LineRun {
+  const T* begin = nullptr;
+  Index lines = 0;
+};
+
+/// Cache lines to fetch while tiles sum, some every few k. All at once they would exceed what the
 /// processor keeps track of: the rest waits for room or, on AMD's Zen, is not fetched at all.
 template <class T>
 class Fetches {
@@ -35,23 +42,35 @@ class Fetches {
   Fetches() = default;
   /// `each` lines at lines[i] + offset for i < count, spread over `steps` values of k.
   Fetches(const T* const* lines, Index count, Index offset, Index each, Index steps)
+      : lines_(lines), left_(count), offset_(offset), each_(each), pace_(pace_of(count, steps)) {}
+  /// The lines at lines[i] for i < count, and then those of the runs.
+  Fetches(const T* const* lines, Index count, const LineRun<T>* runs, Index run_count,
+          Index run_lines, Index steps)
       : lines_(lines),
         left_(count),
-        offset_(offset),
-        each_(each),
-        pace_(count == 0 ? kNever : std::max<Index>(1, steps / count)) {}
+        runs_(runs),
+        runs_left_(run_count),
+        pace_(pace_of(count + (run_lines + kOfRun - 1) / kOfRun + run_count, steps)) {}
 
   /// The values of k from one to the next.
   [[nodiscard]] Index pace() const { return pace_; }
   // Always inline: a call would have a tile save all its sums.
   __attribute__((always_inline)) void next() {
-    if (left_ == 0) return;
-    --left_;
-    const T* line = *lines_++ + offset_;
-    for (Index i = 0; i < each_; ++i) simd::prefetch(line + i * kLine);
+    if (left_ != 0) {
+      --left_;
+      const T* line = *lines_++ + offset_;
+      for (Index i = 0; i < each_; ++i) simd::prefetch(line + i * kLine);
+    } else if (run_.lines > 0) {
+      for (Index i = 0; i < kOfRun; ++i) simd::prefetch(run_.begin + i * kLine);
+      run_.begin += kOfRun * kLine;
+      run_.lines -= kOfRun;
+    } else if (runs_left_ != 0) {
+      --runs_left_;
+      run_ = *runs_++;
+    }
   }
   void all() {
-    while (left_ != 0) next();
+    while (left_ != 0 || run_.lines > 0 || runs_left_ != 0) next();
   }
 
   /// Elements from the beginning of its line to p.
@@ -61,18 +80,27 @@ class Fetches {
 
  private:
   static constexpr Index kNever = std::numeric_limits<Index>::max() / 2;
+  static constexpr Index kOfRun = 2;  // lines of a run at a time
+
+  static Index pace_of(Index count, Index steps) {
+    return count == 0 ? kNever : std::max<Index>(1, steps / count);
+  }
 
   const T* const* lines_ = nullptr;
-  Index left_ = 0, offset_ = 0, each_ = 1, pace_ = kNever;
+  Index left_ = 0, offset_ = 0, each_ = 1;
+  LineRun<T> run_;
+  const LineRun<T>* runs_ = nullptr;
+  Index runs_left_ = 0;
+  Index pace_ = kNever;
 };
 
-/// The lines for it, where they have to be collected. A few are asked for at once, those beyond
-/// kMost left out.
+/// The lines for it, where they have to be collected.
 template <class T>
 class FetchList {
  public:
-  void clear() { count_ = 0; }
-  /// The lines that [begin, begin + count) touches.
+  void clear() { count_ = run_count_ = run_lines_ = 0; }
+  /// The few lines that [begin, begin + count) touches. Of all that are added so, some are asked
+  /// for at once, those beyond kMost left out.
   void add(const T* begin, Index count) {
     const T* line = begin - Fetches<T>::in_line(begin);
     for (; line < begin + count && count_ < kAtOnce + kMost; line += Fetches<T>::kLine, ++count_) {
@@ -83,17 +111,26 @@ class FetchList {
       }
     }
   }
+  /// The same of many lines, which follow those; runs beyond kMostRuns are left out.
+  void add_run(const T* begin, Index count) {
+    if (count <= 0 || run_count_ == kMostRuns) return;
+    const T* first = begin - Fetches<T>::in_line(begin);
+    const Index lines = (begin + count - first + Fetches<T>::kLine - 1) / Fetches<T>::kLine;
+    runs_[run_count_++] = {first, lines};
+    run_lines_ += lines;
+  }
   /// Whether spread() has nothing left to fetch.
-  [[nodiscard]] bool empty() const { return count_ <= kAtOnce; }
+  [[nodiscard]] bool empty() const { return count_ <= kAtOnce && run_count_ == 0; }
   [[nodiscard]] Fetches<T> spread(Index steps) const {
-    return {lines_, std::max<Index>(0, count_ - kAtOnce), 0, 1, steps};
+    return {lines_, std::max<Index>(0, count_ - kAtOnce), runs_, run_count_, run_lines_, steps};
   }
 
  private:
-  static constexpr Index kAtOnce = 12, kMost = 96;
+  static constexpr Index kAtOnce = 12, kMost = 96, kMostRuns = 8;
 
   const T* lines_[kMost];
-  Index count_ = 0;
+  LineRun<T> runs_[kMostRuns];
+  Index count_ = 0, run_count_ = 0, run_lines_ = 0;
 };
 
 /// One tile: out = init + x . Wx + h . Wh. All strides in elements.
