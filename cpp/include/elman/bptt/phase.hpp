@@ -96,9 +96,6 @@ __attribute__((always_inline)) inline kernels::Operand<T> operand(const Side<T>&
 // 1 MiB or more where there is AVX-512, 512 KiB elsewhere.
 inline constexpr Index kPanelBytes = (simd::kRegisters == 32 ? 320 : 160) * 1024;
 
-// Weights of a thread that do not stay in its L2 from one step to the next.
-inline constexpr Index kStreamBytes = 2048 * 1024;
-
 /// So few rows are neither packed nor summed in passes, which take memory of the thread.
 template <class Gates>
 constexpr Index most_plain_rows(Index rows) {
@@ -148,7 +145,7 @@ __attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Range k) {
 template <class T, class Gates>
 inline bool streams_weights(Index rows, Index depth, Index blocks) {
   const Index bytes = depth * blocks * kWeightsOfK<T, Gates> * Index(sizeof(T));
-  return rows > most_plain_rows<Gates>(rows) && bytes > kStreamBytes;
+  return rows > most_plain_rows<Gates>(rows) && bytes > kernels::kStreamBytes;
 }
 
 /// The weights of some blocks for a part of the depth of x and h, one after the other.

@@ -13,6 +13,9 @@
 
 namespace elman::kernels {
 
+/// Packed weights that do not stay in L2 between two uses of them: they are fetched ahead.
+inline constexpr Index kStreamBytes = 2048 * 1024;
+
 /// Where the columns of one gate of a Keras kernel start, e.g. z | r | h of a GRU at 0, H, 2H.
 struct GateColumns {
   const Index* first = nullptr;

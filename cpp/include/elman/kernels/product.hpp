@@ -76,6 +76,20 @@ struct ColumnGroup {
   }
 };
 
+/// ColumnGroup::run() which fetches the rows k of as many columns behind those of the group. Apart
+/// from it, because small products would miss the time that the list takes.
+template <class T>
+__attribute__((noinline)) void run_ahead(const ColumnGroup<T, false>& group, int rows,
+                                         Index first_row, const Operand<T>& operand, Range k) {
+  constexpr Index kW = simd::kWidth<T>;
+  FetchList<T> list;
+  for (int u = group.blocks; u < 2 * group.blocks; ++u) {
+    list.add_run(operand.w + u * operand.w_block + k.begin * kW, k.size() * kW);
+  }
+  Fetches<T> fetches = list.spread(operand.depth);
+  group.run(rows, first_row, operand, &fetches);
+}
+
 // Threads get whole tiles of six rows; a part narrower than two tiles wastes the tile.
 inline constexpr Index kRowUnit = 6, kBlockUnit = 4;
 
@@ -119,6 +133,7 @@ inline void multiply_packed(Index rows, Index columns, Index depth, const T* a, 
   const Index row_step = detail::even_step(rows, detail::most_band_rows(columns), detail::kRowUnit);
   const bool packs = columns >= detail::kManyColumns && rows > 2 * detail::kRowUnit;
   T* panels = packs ? thread_scratch<T, 0>(row_step * depth_step + kW) : nullptr;
+  const bool streams = packs && depth * columns * Index(sizeof(T)) > kStreamBytes;
   for (Index r0 = 0; r0 < rows; r0 += row_step) {
     const Index band = std::min(row_step, rows - r0);
     for (Index k0 = 0; k0 < depth || k0 == 0; k0 += depth_step) {
@@ -140,7 +155,12 @@ inline void multiply_packed(Index rows, Index columns, Index depth, const T* a, 
           operand.a = packs ? panels + r * kc : first + r * lda;
           operand.row_stride = packs ? 1 : lda;
           operand.k_stride = packs ? height : 1;
-          group.run(height, r, operand);
+          if (streams && left >= 2 * blocks) {  // and with each tile a share of the columns behind
+            const Range k{kc * r / band, kc * (r + height) / band};
+            detail::run_ahead(group, height, r, operand, k);
+          } else {
+            group.run(height, r, operand);
+          }
           r += height;
         }
         j += blocks * kW;
