@@ -5,7 +5,7 @@
 #include "elman/bptt/arriving.hpp"
 #include "elman/bptt/partition.hpp"
 #include "elman/bptt/phase.hpp"
-#include "elman/bptt/row_places.hpp"
+#include "elman/bptt/row_offsets.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/bptt/whole_rows.hpp"
 #include "elman/core/shares.hpp"
@@ -38,8 +38,8 @@ class BackwardRows {
         by_rows_(fn.by_rows()),
         threads_(threads),
         hp_(simd::padded<T>(in.dims.units)),
-        place_(rows_, threads.row_parts(), in.dims.units, workspace) {
-    const auto take = [&] { return workspace.template take<T>(place_.size()); };
+        offset_(rows_, threads.row_parts(), in.dims.units, workspace) {
+    const auto take = [&] { return workspace.template take<T>(offset_.size()); };
     dh_ = take();
     if (Cell::kStates == 2) dc_ = take();
     if (in.recurrent_dropout.per_gate()) per_gate_ = take();
@@ -48,12 +48,12 @@ class BackwardRows {
 
   static void count(const Inputs<T>& in, bool by_rows, Index rows, Partition threads,
                     WorkspaceSize& size) {
-    RowPlaces<T>::count(rows, threads.row_parts(), size);
-    const Index places = RowPlaces<T>::size(rows, threads.row_parts(), in.dims.units);
-    size.template add<T>(places);
-    if (Cell::kStates == 2) size.template add<T>(places);
-    if (in.recurrent_dropout.per_gate()) size.template add<T>(places);
-    if (by_rows && Cell::kPhases > 1) size.template add<T>(places);
+    RowOffsets<T>::count(rows, threads.row_parts(), size);
+    const Index states = RowOffsets<T>::size(rows, threads.row_parts(), in.dims.units);
+    size.template add<T>(states);
+    if (Cell::kStates == 2) size.template add<T>(states);
+    if (in.recurrent_dropout.per_gate()) size.template add<T>(states);
+    if (by_rows && Cell::kPhases > 1) size.template add<T>(states);
   }
 
   void run() { run_shares(threads_.row_parts(), rows_.steps(), *this); }
@@ -95,13 +95,13 @@ class BackwardRows {
       recurrent<0>(0, first, [&](Index row, Index block, int count, const T* sums) {
         if (!from_initial(row, 0)) return;
         for (const Index end = block + count; block < end; ++block, sums += kW) {
-          const simd::Packet<T> rest = simd::load<T>(dh_ + place_(row) + block * kW);
+          const simd::Packet<T> rest = simd::load<T>(dh_ + offset_(row) + block * kW);
           to_initial(d_h0_, row, block, simd::add(simd::load<T>(sums), rest));
         }
       });
     }
     for (Index r = first.begin; d_c0_ != nullptr && r < first.end; ++r) {
-      if (from_initial(r, 0)) arriving_.add_to_initial(d_c0_, r, dc_ + place_(r));
+      if (from_initial(r, 0)) arriving_.add_to_initial(d_c0_, r, dc_ + offset_(r));
     }
     for (Index r = rows.begin; rows_.ragged() && r < rows.end; ++r) {
       arriving_.idle_initial(r, d_h0_, d_c0_);
@@ -118,11 +118,11 @@ class BackwardRows {
   void start(const T* from, Range rows, T* to, T* d_initial) {
     const Index units = in_.dims.units;
     for (Index r = rows.begin; r < rows.end; ++r) {
-      std::fill_n(to + place_(r), hp_, T(0));
+      std::fill_n(to + offset_(r), hp_, T(0));
       if (from == nullptr) continue;
       const T* row = from + rows_.sample(r) * units;
       if (rows_.end(r) == Schedule::kLast) {
-        std::copy_n(row, units, to + place_(r));
+        std::copy_n(row, units, to + offset_(r));
       } else if (rows_.end(r) == Schedule::kInitial) {
         arriving_.add_to_initial(d_initial, r, row);
       }
@@ -206,7 +206,7 @@ class BackwardRows {
       const int gate = Cell::kHGate[Phase::kFirstRecurrent + g];
       const auto add = [&](Index r, Index block, int count, const T* sums) {
         const Index row = rows.begin + r;
-        T* total = per_gate_ + place_(row) + block * kW;
+        T* total = per_gate_ + offset_(row) + block * kW;
         for (int u = 0; u < count; ++u) {
           const simd::Packet<T> before = g == 0 ? simd::zero<T>() : simd::load<T>(total + u * kW);
           simd::store<T>(total + u * kW, simd::madd(simd::load<T>(sums + u * kW),
@@ -270,7 +270,7 @@ class BackwardRows {
   // plain backward run took 10 % longer.
   __attribute__((noinline)) simd::Packet<T> all_gradients(Index k, Index row, Index block,
                                                           simd::Packet<T> dh) const {
-    T* dc = Cell::kStates == 2 ? dc_ + place_(row) + block * kW : nullptr;
+    T* dc = Cell::kStates == 2 ? dc_ + offset_(row) + block * kW : nullptr;
     if (k + 1 < rows_.used(row) && rows_.restarts(row, k + 1)) {
       // The next step started anew: its gradients go to the initial state, none come here.
       const bool initial = from_initial(row, k + 1);
@@ -290,7 +290,7 @@ class BackwardRows {
   // the step after this one.
   __attribute__((always_inline)) void outer_step(Index k, Index row, Index block, int count,
                                                  const T* later) {
-    T* dh = dh_ + place_(row) + block * kW;
+    T* dh = dh_ + offset_(row) + block * kW;
     if constexpr (!Activations::kKnown) {
       if (by_rows_) return add_blocks(later, count, dh);
     }
@@ -310,11 +310,11 @@ class BackwardRows {
                                                  const T* d_inner) {
     if constexpr (!Activations::kKnown) {
       if (by_rows_) {
-        std::copy_n(d_inner, count * kW, d_inner_ + place_(row) + block * kW);
+        std::copy_n(d_inner, count * kW, d_inner_ + offset_(row) + block * kW);
         return;
       }
     }
-    T* dh = dh_ + place_(row) + block * kW;
+    T* dh = dh_ + offset_(row) + block * kW;
     for_units(k, row, block, count, [&](BackwardUnit<T>& u, Index) __attribute__((always_inline)) {
       u.dh = simd::load<T>(d_inner);
       if constexpr (Cell::kPhases > 1) {
@@ -339,7 +339,7 @@ class BackwardRows {
     BackwardUnit<T> u;
     if (Cell::kStates == 2) {
       u.c = saved_.c + rows_.kept(row, k) * hp_ + j;
-      u.dc = dc_ + place_(row) + j;
+      u.dc = dc_ + offset_(row) + j;
     }
     u.saved = slots(row, k) + j;
     u.slot_stride = hp_;
@@ -372,8 +372,8 @@ class BackwardRows {
       T* scratch = kernels::thread_scratch<T, 14>(WholeRows<T, Cell>::size(units));
       WholeRows<T, Cell> cell(fn_, units, scratch);
       for (Index row = share.begin; row < share.end; ++row) {
-        T* const rest = dh_ + place_(row);
-        T* const dh = P == 0 ? rest : d_inner_ + place_(row);
+        T* const rest = dh_ + offset_(row);
+        T* const dh = P == 0 ? rest : d_inner_ + offset_(row);
         for (Index block = 0; P == 0 && block < hp_ / kW; ++block) {
           const simd::Packet<T> later = simd::load<T>(dh + block * kW);
           simd::store<T>(dh + block * kW, all_gradients(k, row, block, later));
@@ -388,7 +388,7 @@ class BackwardRows {
         }
         if (Cell::kStates == 2) {
           whole.c = saved_.c + rows_.kept(row, k) * hp_;
-          whole.dc = dc_ + place_(row);
+          whole.dc = dc_ + offset_(row);
         }
         cell.template backward<P>(whole);
         for (Index j = 0; P == 1 && j < hp_; ++j) rest[j] += dh[j];
@@ -410,7 +410,7 @@ class BackwardRows {
   bool by_rows_;  // activations need whole rows: a step comes after all of its products
   Partition threads_;
   Index hp_;
-  RowPlaces<T> place_;
+  RowOffsets<T> offset_;
   T* dh_ = nullptr;
   T* dc_ = nullptr;
   T* per_gate_ = nullptr;

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "elman/bptt/input_side.hpp"
-#include "elman/bptt/row_places.hpp"
+#include "elman/bptt/row_offsets.hpp"
 #include "elman/bptt/skipped.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/bptt/whole_rows.hpp"
@@ -32,16 +32,16 @@ class ForwardRows {
         rows_(in, schedule, range.begin, range.size()),
         threads_(threads),
         hp_(simd::padded<T>(in.dims.units)),
-        place_(rows_, threads.row_parts(), in.dims.units, workspace),
+        offset_(rows_, threads.row_parts(), in.dims.units, workspace),
         input_(in, weights, rows_, out.saved.slots, rows_.ragged(), workspace) {
     const Index rows = rows_.count();
     const auto take = [&](Index count) {
       return count == 0 ? nullptr : workspace.template take<T>(count);
     };
-    for (T*& h : h_) h = take(place_.size());
-    if (Cell::kStates == 2) c_ = take(place_.size());
-    h_operand_ = take(in.recurrent_dropout.gates * place_.size());
-    if (Cell::kPhases > 1 && out.saved.slots == nullptr) scratch_slots_ = take(kS * place_.size());
+    for (T*& h : h_) h = take(offset_.size());
+    if (Cell::kStates == 2) c_ = take(offset_.size());
+    h_operand_ = take(in.recurrent_dropout.gates * offset_.size());
+    if (Cell::kPhases > 1 && out.saved.slots == nullptr) scratch_slots_ = take(kS * offset_.size());
     if (fn.by_rows()) {
       sums_ = {take(StepSums<T, Cell>::size(rows, in.dims.units)), in.dims.units};
     }
@@ -50,13 +50,13 @@ class ForwardRows {
   /// Bytes that the constructor takes for so many rows.
   static void count(const Inputs<T>& in, bool training, bool by_rows, Index rows, Partition threads,
                     WorkspaceSize& size) {
-    RowPlaces<T>::count(rows, threads.row_parts(), size);
+    RowOffsets<T>::count(rows, threads.row_parts(), size);
     InputSide<T, Cell>::count(in, rows, in.scheduled(), training, size);
-    const Index places = RowPlaces<T>::size(rows, threads.row_parts(), in.dims.units);
-    size.template add<T>(places).template add<T>(places);
-    if (Cell::kStates == 2) size.template add<T>(places);
-    size.template add<T>(in.recurrent_dropout.gates * places);
-    if (Cell::kPhases > 1 && !training) size.template add<T>(kS * places);
+    const Index states = RowOffsets<T>::size(rows, threads.row_parts(), in.dims.units);
+    size.template add<T>(states).template add<T>(states);
+    if (Cell::kStates == 2) size.template add<T>(states);
+    size.template add<T>(in.recurrent_dropout.gates * states);
+    if (Cell::kPhases > 1 && !training) size.template add<T>(kS * states);
     if (by_rows) size.template add<T>(StepSums<T, Cell>::size(rows, in.dims.units));
   }
 
@@ -87,8 +87,8 @@ class ForwardRows {
     const SkippedSteps<T> skipped(in_, rows_, out_);
     for (Index r = rows.begin; r < rows.end; ++r) {
       const Index used = rows_.used(r);
-      skipped.last(r, in_.h0, h_[used % 2] + place_(r), out_.h_last);
-      if (Cell::kStates == 2) skipped.last(r, in_.c0, c_ + place_(r), out_.c_last);
+      skipped.last(r, in_.h0, h_[used % 2] + offset_(r), out_.h_last);
+      if (Cell::kStates == 2) skipped.last(r, in_.c0, c_ + offset_(r), out_.c_last);
       if (rows_.ragged()) skipped.fill(r);
     }
   }
@@ -97,7 +97,7 @@ class ForwardRows {
   // The row's part of a state [N,H], or zeros.
   void load(const T* from, Index row, T* to) {
     const Index units = in_.dims.units;
-    to += place_(row);
+    to += offset_(row);
     std::fill_n(to, hp_, T(0));
     if (from != nullptr) std::copy_n(from + rows_.sample(row) * units, units, to);
   }
@@ -113,7 +113,7 @@ class ForwardRows {
 
   // The operand of a gate that has one of its own.
   T* h_operand(int gate, Index row) const {
-    return h_operand_ == nullptr ? nullptr : h_operand_ + gate * place_.size() + place_(row);
+    return h_operand_ == nullptr ? nullptr : h_operand_ + gate * offset_.size() + offset_(row);
   }
 
   void load_state(Range rows, const T* h) {
@@ -122,7 +122,7 @@ class ForwardRows {
       const int gate = Cell::kHGate[Cell::template Phase<0>::kFirstRecurrent + g];
       for (Index r = rows.begin; r < rows.end; ++r) {
         const T* f = factors.row(gate, rows_.sample(r));
-        const T* from = h + place_(r);
+        const T* from = h + offset_(r);
         T* to = h_operand(g, r);
         for (Index j = 0; j < in_.dims.units; ++j) to[j] = from[j] * f[j];
       }
@@ -131,7 +131,7 @@ class ForwardRows {
 
   __attribute__((always_inline)) T* slots(Index row, Index k) {
     if (out_.saved.slots == nullptr) {
-      return scratch_slots_ == nullptr ? nullptr : scratch_slots_ + kS * place_(row);
+      return scratch_slots_ == nullptr ? nullptr : scratch_slots_ + kS * offset_(row);
     }
     return out_.saved.slots + rows_.kept(row, k) * kS * hp_;
   }
@@ -145,7 +145,7 @@ class ForwardRows {
     if (zeros || !w_.is_packed()) return side;  // nothing to add, or added already
     side.w = w_.h[P].data();
     side.depth = in_.dims.units;
-    side.a = h_prev + place_(rows.begin);
+    side.a = h_prev + offset_(rows.begin);
     side.row = hp_;
     const Factors<T>& factors = in_.recurrent_dropout;
     if constexpr (P == 1) {
@@ -156,7 +156,7 @@ class ForwardRows {
     if (factors.gates != 0) {
       side.a = h_operand(0, rows.begin);
       side.row = hp_;
-      if (factors.per_gate() && P == 0) side.gate = place_.size();
+      if (factors.per_gate() && P == 0) side.gate = offset_.size();
     }
     return side;
   }
@@ -222,7 +222,7 @@ class ForwardRows {
   __attribute__((always_inline)) ForwardUnit<T> unit(Index k, Index row, Index block, const T* sums,
                                                      const T* h_prev, T* h_next) {
     ForwardUnit<T> u;
-    const Index j = place_(row) + block * kW;
+    const Index j = offset_(row) + block * kW;
     u.z = sums;
     u.h_prev = h_prev + j;
     u.h = h_next + j;
@@ -324,7 +324,7 @@ class ForwardRows {
   LoopRows<T> rows_;
   Partition threads_;
   Index hp_;
-  RowPlaces<T> place_;
+  RowOffsets<T> offset_;
   InputSide<T, Cell> input_;
   T* h_[2] = {nullptr, nullptr};
   T* c_ = nullptr;

@@ -49,8 +49,7 @@ inline void for_rows(const Dims& d, const Schedule* schedule, Size&& size, F&& f
   };
   if (share.row_parts() == 1 || share_as_one(d, share)) return run({0, d.batch}, share);
   ThreadPool::global().run(share.parts, [&](int part) {
-    const Range rows =
-        schedule ? schedule->share(share.parts, part) : part_range(d.batch, share.parts, part);
+    const Range rows = share_of_rows(schedule, d.batch, share.parts, part);
     if (rows.size() != 0) run(rows, {});
   });
 }

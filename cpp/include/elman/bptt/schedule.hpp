@@ -130,6 +130,11 @@ class Schedule {
   std::vector<Entry> entries_;
 };
 
+/// The rows of one of `parts` threads, out of all rows of a run.
+inline Range share_of_rows(const Schedule* schedule, Index batch, int parts, int part) {
+  return schedule == nullptr ? part_range(batch, parts, part) : schedule->share(parts, part);
+}
+
 /// Some rows of a run, in the order of its loop: what both time loops ask about step k of a row.
 template <class T>
 class LoopRows {
@@ -153,12 +158,9 @@ class LoopRows {
   [[nodiscard]] __attribute__((always_inline)) Index time(Index row, Index k) const {
     return in_.time(step(row, k));
   }
-  /// The rows of one of `parts` threads.
+  /// The rows of one of `parts` threads. A loop that several go through has all rows of the run.
   [[nodiscard]] Range share(int parts, int part) const {
-    if (schedule_ == nullptr || count_ != schedule_->rows()) {
-      return part_range(count_, parts, part);
-    }
-    return schedule_->share(parts, part);
+    return parts == 1 ? Range{0, count_} : share_of_rows(schedule_, count_, parts, part);
   }
   /// The step that the state comes from, or Schedule::kInitial or kZeros.
   [[nodiscard]] __attribute__((always_inline)) Index before(Index row, Index k) const {

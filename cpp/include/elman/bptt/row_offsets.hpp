@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// elman/bptt/row_places.hpp: where the rows of a time loop keep their states.
+// elman/bptt/row_offsets.hpp: where the rows of a time loop keep their states.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@
 
 namespace elman::bptt {
 
-/// Places of rows of Hp units, one after the other, with a gap between the shares of threads: where
-/// one thread reads its last row, hardware prefetchers fetch what follows it from a thread that is
-/// about to write there.
+/// Rows of Hp units in a piece of memory, one after the other, with a gap between the shares of
+/// threads: where one thread reads its last row, hardware prefetchers fetch what follows it from a
+/// thread that is about to write there.
 template <class T>
-class RowPlaces {
+class RowOffsets {
  public:
-  RowPlaces(const LoopRows<T>& rows, int parts, Index units, Workspace& workspace)
+  RowOffsets(const LoopRows<T>& rows, int parts, Index units, Workspace& workspace)
       : hp_(simd::padded<T>(units)), size_(size(rows.count(), parts, units)) {
     if (parts == 1) return;
     gaps_ = workspace.template take<std::int32_t>(rows.count());
@@ -30,7 +30,7 @@ class RowPlaces {
     if (parts > 1) bytes.template add<std::int32_t>(rows);
   }
 
-  /// Elements of all places, with the gap behind the last ones.
+  /// Elements of the whole piece, with the gap behind the last rows.
   static Index size(Index rows, int parts, Index units) {
     return rows * simd::padded<T>(units) + (parts == 1 ? 0 : parts * kGap);
   }
