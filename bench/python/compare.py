@@ -4,9 +4,9 @@
     python bench/python/compare.py --json result.json --chart result.png
     python bench/python/compare.py --cells LSTM --modes inference --threads 1
 
-The libraries take turns in one process, so that a drift of the machine hits all of them; figures
-are medians of time per call. Compare ratios, not microseconds of different runs. Before anything
-is timed, the outputs of all libraries are compared.
+The libraries and numbers of threads take turns in one process, so that a drift of the machine hits
+all of them; figures are medians of time per call. Compare ratios, not microseconds of different
+runs. Before anything is timed, the outputs of all libraries are compared.
 """
 
 from __future__ import annotations
@@ -129,40 +129,50 @@ def sgemm_rates(libraries: Libraries, threads: list[int]) -> dict[int, float]:
 
 
 class Job(NamedTuple):
-    """One line of the table to come."""
+    """Lines of the table to come, one for each number of threads."""
 
-    threads: int
+    threads: list[int]
     mode: str
     cell: str
     work: Workload
 
-    def expected(self, seconds: float, rate: float, libraries: int) -> float:
+    def expected(self, seconds: float, rates: dict[int, float], libraries: int) -> float:
         """Roughly how long it will take, for the progress bar."""
-        turn = 1.5 * libraries * self.work.flops(self.cell, self.mode) / (rate * 1e9)
-        return max(seconds, (2 + measure.least_rounds(turn)) * turn)
-
-    def run(self, libraries: Libraries, seconds: float) -> report.Line:
-        """The line."""
-        problem = Problem(self.cell, self.work)
-        libraries.set_threads(self.threads)
-        libraries.check("streaming" if self.mode == "streaming" else "inference", problem)
-        calls = libraries.calls(self.mode, problem, self.threads)
-        load = measure.OtherLoad()
-        times = measure.interleaved(calls, seconds)
         flops = self.work.flops(self.cell, self.mode)
-        return {
-            "cell": self.cell, "workload": list(self.work), "mode": self.mode,
-            "threads": self.threads, "times": times,
-            "gflops": flops / times["elman"]["median"] / 1e9, "others": load.share(),
-        }  # fmt: skip
+        turn = sum(1.5 * libraries * flops / (rates[count] * 1e9) for count in self.threads)
+        return max(seconds * len(self.threads), (2 + measure.least_rounds(turn)) * turn)
+
+    def run(self, libraries: Libraries, seconds: float) -> list[report.Line]:
+        """The lines."""
+        problem = Problem(self.cell, self.work)
+        libraries.set_threads(1)
+        libraries.check("streaming" if self.mode == "streaming" else "inference", problem)
+        calls = {
+            (threads, name): call
+            for threads in self.threads
+            for name, call in libraries.calls(self.mode, problem, threads).items()
+        }
+        load = measure.OtherLoad()
+        times = measure.interleaved(
+            calls, seconds * len(self.threads), before=lambda key: libraries.set_threads(key[0])
+        )
+        others, flops = load.share(), self.work.flops(self.cell, self.mode)
+        return [
+            {
+                "cell": self.cell, "workload": list(self.work), "mode": self.mode,
+                "threads": threads,
+                "times": {name: time for (count, name), time in times.items() if count == threads},
+                "gflops": flops / times[threads, "elman"]["median"] / 1e9, "others": others,
+            }
+            for threads in self.threads
+        ]  # fmt: skip
 
 
 def plan(given: argparse.Namespace) -> list[Job]:
-    """All lines; streaming looks at the sizes of a layer alone."""
+    """All jobs; streaming looks at the sizes of a layer alone."""
     steps = list(dict.fromkeys(work.step() for work in given.workloads))
     return [
-        Job(threads, mode, cell, work)
-        for threads in given.threads
+        Job(given.threads, mode, cell, work)
         for mode in given.modes
         for work in (steps if mode == "streaming" else given.workloads)
         for cell in given.cells
@@ -174,18 +184,18 @@ def run_all(
 ) -> list[report.Line]:
     """All lines, or those until somebody presses Ctrl-C."""
     count = len(libraries.all)
-    expected = [job.expected(seconds, rates[job.threads], count) for job in jobs]
-    lines = []
+    expected = [job.expected(seconds, rates, count) for job in jobs]
+    lines: list[report.Line] = []
     shape = "{percentage:3.0f} %|{bar}| {elapsed} gone, {remaining} left, {postfix}"
     with tqdm(total=sum(expected), smoothing=0, bar_format=shape, disable=None) as bar:
         try:
             for job, time in zip(jobs, expected, strict=True):
-                bar.set_postfix_str(f"{job.cell} {job.work}, {job.mode}, {job.threads} threads")
-                lines.append(job.run(libraries, seconds))
+                bar.set_postfix_str(f"{job.cell} {job.work}, {job.mode}")
+                lines += job.run(libraries, seconds)
                 bar.update(time)
         except KeyboardInterrupt:
             print("interrupted: the table ends early", file=sys.stderr)
-    return lines
+    return sorted(lines, key=lambda line: line["threads"])
 
 
 def main() -> None:
@@ -208,9 +218,14 @@ def main() -> None:
         print(f"sgemm of 2048 x 2048, {count} threads: {rates[count]:.0f} GFLOP/s")
     report.warn_of_others(lines)
     print("ratio: time of the other library / time of elman; above 1 elman is faster\n")
-    summaries = report.summary(lines)
+    summaries, scaling = report.summary(lines), report.scaling(lines)
     print(report.of_layers(lines, rates), report.of_summary(summaries), sep="\n\n")
-    result = {"machine": about, "sgemm_gflops": rates, "summary": summaries, "lines": lines}
+    if scaling:
+        print("\n" + report.of_scaling(scaling))
+    result = {
+        "machine": about, "sgemm_gflops": rates, "summary": summaries, "scaling": scaling,
+        "lines": lines,
+    }  # fmt: skip
     if given.json:
         given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if given.chart:

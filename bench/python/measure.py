@@ -10,9 +10,10 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 Call = Callable[[], Any]
+Name = TypeVar("Name")
 
 # Between two libraries: idle threads of the last one have stopped spinning by then (those of ONNX
 # Runtime 1.32 take 50 ms, and slow down whoever runs with two threads meanwhile).
@@ -27,25 +28,30 @@ def least_rounds(round_time: float) -> int:
     return 3 if round_time > 2.0 else 5
 
 
-def interleaved(calls: Mapping[str, Call], seconds: float) -> dict[str, dict[str, float]]:
+def interleaved(
+    calls: Mapping[Name, Call], seconds: float, before: Callable[[Name], None] = lambda _: None
+) -> dict[Name, dict[str, float]]:
     """Time several functions in turns; each turn starts with another one.
 
-    Returns for each name `median` and `spread` (middle half, as a share of the median) of the
-    seconds per call, and `rounds`. A drift of the machine hits all of them alike.
+    `before(name)` comes before the calls of a function and is not timed. Returns for each name
+    `median` and `spread` (middle half, as a share of the median) of the seconds per call, and
+    `rounds`. A drift of the machine hits all of them alike.
     """
     sizes, round_time = {}, 0.0
     for name, call in calls.items():
+        before(name)
         call()  # packs weights, fills caches, compiles
         once = max(_timed(call, 1), 1e-7)
         sizes[name] = max(1, int(_BURST / once))
         round_time += sizes[name] * once + _PAUSE
     rounds = int(min(max(seconds / round_time, least_rounds(round_time)), _MOST_ROUNDS))
-    samples: dict[str, list[float]] = {name: [] for name in calls}
+    samples: dict[Name, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for turn in range(rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             time.sleep(_PAUSE)
+            before(name)
             if sizes[name] > 1:
                 calls[name]()  # not timed: the other library has emptied the caches
             samples[name].append(_timed(calls[name], sizes[name]) / sizes[name])

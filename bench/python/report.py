@@ -40,8 +40,21 @@ def against(line: Line, name: str, unit: float = 1e6) -> str:
     return "" if quotient is None else f"{duration(line['times'][name], unit)} ({quotient:.2f})"
 
 
+def speedup(line: Line, lines: list[Line]) -> float | None:
+    """elman's time with the fewest threads that were measured over that of the line.
+
+    None where the line has no more threads than those.
+    """
+    key = line["cell"], line["workload"], line["mode"]
+    same = [one for one in lines if (one["cell"], one["workload"], one["mode"]) == key]
+    least = min(same, key=lambda one: one["threads"])
+    if least["threads"] == line["threads"]:
+        return None
+    return least["times"]["elman"]["median"] / line["times"]["elman"]["median"]
+
+
 def of_layers(lines: list[Line], rates: dict[int, float]) -> str:
-    """All lines of compare.py."""
+    """All lines of compare.py; in brackets behind the threads what they give elman."""
     names = peer_names(lines)
     head = ["cell", "N, T, F, H", "mode", "threads", "elman us", "GFLOP/s (of sgemm)"]
     head += [f"{name} us (ratio)" for name in names]
@@ -49,7 +62,9 @@ def of_layers(lines: list[Line], rates: dict[int, float]) -> str:
     for line in lines:
         share = line["gflops"] / rates[line["threads"]]
         row = [line["cell"], ", ".join(map(str, line["workload"])), line["mode"]]
-        row += [str(line["threads"]), duration(line["times"]["elman"])]
+        gives = speedup(line, lines)
+        threads = f"{line['threads']}" if gives is None else f"{line['threads']} ({gives:.2f})"
+        row += [threads, duration(line["times"]["elman"])]
         row += [f"{line['gflops']:.1f} ({share:.0%})"]
         rows.append(row + [against(line, name) for name in names])
     return markdown(head, rows)
@@ -82,6 +97,32 @@ def of_summary(summaries: list[Line]) -> str:
     everything = sum(one["lines"] for one in summaries)
     text = f"\n\nBelow 1 in all: {below} of {everything} comparisons"
     return markdown(head, rows) + text
+
+
+def scaling(lines: list[Line]) -> list[Line]:
+    """Per mode and number of threads what they give elman over the fewest that were measured."""
+    found = []
+    for mode, threads in dict.fromkeys((line["mode"], line["threads"]) for line in lines):
+        chosen = [line for line in lines if (line["mode"], line["threads"]) == (mode, threads)]
+        gives = [given for line in chosen if (given := speedup(line, lines)) is not None]
+        if gives:
+            found.append({
+                "mode": mode, "threads": threads, "lines": len(gives),
+                "geometric_mean": math.exp(math.fsum(map(math.log, gives)) / len(gives)),
+                "least": min(gives), "below_0.95": sum(given < 0.95 for given in gives),
+            })  # fmt: skip
+    return found
+
+
+def of_scaling(found: list[Line]) -> str:
+    """The same as a table."""
+    head = ["mode", "threads", "geometric mean over fewest threads", "least", "below 0.95"]
+    rows = [
+        [one["mode"], str(one["threads"]), f"{one['geometric_mean']:.2f}", f"{one['least']:.2f}",
+         f"{one['below_0.95']} of {one['lines']}"]
+        for one in found
+    ]  # fmt: skip
+    return markdown(head, rows)
 
 
 def heading(about: dict[str, Any]) -> str:
