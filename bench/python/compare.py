@@ -147,11 +147,11 @@ class Job(NamedTuple):
         problem = Problem(self.cell, self.work)
         libraries.set_threads(1)
         libraries.check("streaming" if self.mode == "streaming" else "inference", problem)
-        calls = {
-            (threads, name): call
-            for threads in self.threads
-            for name, call in libraries.calls(self.mode, problem, threads).items()
-        }
+        calls = {}
+        for threads in self.threads:
+            libraries.set_threads(threads)  # a stream decides when it is made
+            for name, call in libraries.calls(self.mode, problem, threads).items():
+                calls[threads, name] = call
         load = measure.OtherLoad()
         times = measure.interleaved(
             calls, seconds * len(self.threads), before=lambda key: libraries.set_threads(key[0])

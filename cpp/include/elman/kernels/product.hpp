@@ -77,7 +77,7 @@ struct ColumnGroup {
 };
 
 /// ColumnGroup::run() which fetches the rows k of as many columns behind those of the group. Apart
-/// from it, because small products would miss the time that the list takes.
+/// from it, because small products would feel what the list takes.
 template <class T>
 __attribute__((noinline)) void run_ahead(const ColumnGroup<T, false>& group, int rows,
                                          Index first_row, const Operand<T>& operand, Range k) {
@@ -228,8 +228,10 @@ struct Strip {
 namespace detail {
 
 // 512 rows of 16 floats of B are as much as L1, and 6 rows of A come from L2, which holds 512 of
-// them. With AVX-512 256 rows of 64 floats, and 384 of A.
+// them. With AVX-512 256 rows of 64 floats, and 384 of A. Where few tiles read what has been
+// packed, as much as is still in L1.
 inline constexpr Index kRowBlock = simd::kRegisters == 32 ? 256 : 512;
+inline constexpr Index kRowBlockOfFew = 256, kFewTiles = 2;
 template <class T>
 inline constexpr Index kPanelRows = (simd::kRegisters == 32 ? 384 : 512) * 4 / Index(sizeof(T));
 
@@ -295,13 +297,13 @@ struct ColumnBlocks {
   int blocks;
 };
 
-/// The rows [k.begin, k.end) of them.
-template <class T>
-inline void pack_columns(const Located<T>& at, const ColumnBlocks& from, Range k, Index kc,
-                         T* packed) {
+/// The rows [k.begin, k.end) of them. With `Ahead` the lines behind them are fetched.
+template <bool Ahead, class T>
+inline void pack_columns(const Located<T>& at, ColumnBlocks from, Range k, Index kc, T* packed) {
   constexpr Index kW = simd::kWidth<T>;
   for (Index i = k.begin; i < k.end; ++i) {
     const T* row = at.b[i] + from.first;
+    if constexpr (Ahead) simd::prefetch(row + from.blocks * kW);
     for (int u = 0; u < from.blocks; ++u) {
       simd::store<T>(packed + (u * kc + i) * kW,
                      simd::load_partial(row + u * kW, from.columns - u * kW));
@@ -318,7 +320,7 @@ inline Index lines_of(const Located<T>& at, const ColumnBlocks& from, Index kc) 
   return (from.columns + kLine - 1) / kLine + (aligned ? 0 : 1);
 }
 
-/// C (+)= A^T B as work of run_shares(): kRowBlock rows of A and B a step, and as units tiles of
+/// C (+)= A^T B as work of run_shares(): some rows of A and B a step, and as units tiles of
 /// six rows of C or groups of four blocks of the strip.
 template <class T>
 struct OuterProduct {
@@ -332,7 +334,10 @@ struct OuterProduct {
   Index ldc, count;
   bool add, by_columns;
 
-  [[nodiscard]] Index steps() const { return (count + kRowBlock - 1) / kRowBlock; }
+  [[nodiscard]] Index row_block() const {
+    return units_of(m, kRowUnit) <= kFewTiles ? kRowBlockOfFew : kRowBlock;
+  }
+  [[nodiscard]] Index steps() const { return (count + row_block() - 1) / row_block(); }
   [[nodiscard]] Index blocks() const {
     return (strip.columns + simd::kWidth<T> - 1) / simd::kWidth<T>;
   }
@@ -349,19 +354,20 @@ struct OuterProduct {
     } else {
       rows = scaled(units, kRowUnit, m);
     }
-    add_rows(step * kRowBlock, rows, columns);
+    add_rows(step * row_block(), rows, columns);
   }
   void done(Range) const {}
 
  private:
-  // What kRowBlock rows of A and B from k0 on add to some rows and blocks of C.
+  // What the rows of A and B of a step add to some rows and blocks of C.
   __attribute__((noinline)) void add_rows(Index k0, Range c_rows, Range c_blocks) const {
     constexpr Index kW = simd::kWidth<T>;
-    const Index kc = std::min(kRowBlock, count - k0);
+    const Index kc = std::min(row_block(), count - k0);
     const Index height = even_step(c_rows.size(), kPanelRows<T>, kRowUnit);
     T* panels = thread_scratch<T, 0>(height * kRowBlock);
     T* columns = thread_scratch<T, 1>(2 * kMostBlocks * kRowBlock * kW);
-    T* next_columns = columns + kMostBlocks * kRowBlock * kW;
+    const bool few = units_of(c_rows.size(), kRowUnit) <= kFewTiles;
+    T* next_columns = columns + (few ? 0 : kMostBlocks * kRowBlock * kW);
     Located<T> at;
     a.locate(k0, kc, at.a, a.factor == nullptr ? nullptr : at.factor);
     b.locate(k0, kc, at.b, nullptr);
@@ -374,7 +380,7 @@ struct OuterProduct {
       const Range rows{m0, std::min(c_rows.end, m0 + height)};
       pack_panels(at, a.factor != nullptr, rows, kc, panels);
       ColumnBlocks now = group_at(c_blocks.begin);
-      pack_columns(at, now, {0, kc}, kc, columns);
+      pack_columns<true>(at, now, {0, kc}, kc, columns);
       for (Index block = c_blocks.begin; block < c_blocks.end;) {
         const ColumnBlocks next = group_at(block + now.blocks);
         const ColumnGroup<T, true> group{now.blocks, now.columns, strip.c + block * kW, ldc,
@@ -387,14 +393,16 @@ struct OuterProduct {
     }
   }
 
-  // Packed columns times all panels. Between two tiles a part of the next columns is packed, whose
-  // lines come while the tile before sums: of all of them, a power of two apart as the rows of B
-  // often are, most would be gone again.
+  // Packed columns times all panels; then the next columns are packed. Between two tiles a part of
+  // them, whose lines come while the tile before sums: of all of them, a power of two apart as the
+  // rows of B often are, most would be gone again. Of few tiles next_columns are those at work:
+  // they are packed at the end, while the lines behind them come.
   static void add_group(const ColumnGroup<T, true>& group, Range rows, const T* panels,
                         const T* columns, const Located<T>& at, const ColumnBlocks& next, Index kc,
                         T* next_columns) {
     constexpr Index kW = simd::kWidth<T>;
-    const Index lines = next.blocks == 0 ? 0 : lines_of(at, next, kc);
+    const bool few = next_columns == columns;
+    const Index lines = few || next.blocks == 0 ? 0 : lines_of(at, next, kc);
     Operand<T> operand;
     operand.w = columns;
     operand.w_block = kc * kW;
@@ -404,16 +412,17 @@ struct OuterProduct {
     for (Index r = rows.begin; r < rows.end; k.begin = k.end) {
       const int height = TileShape<1>::rows(rows.end - r);
       operand.a = panels + (r - rows.begin) * kc;
-      if (next.blocks == 0) {
+      if (few || next.blocks == 0) {
         group.run(height, r, operand);
       } else {
         k.end = kc * (r + height - rows.begin) / rows.size();
         Fetches<T> fetches(at.b + k.begin, k.size(), next.first, lines, kc);
-        group.run(height, r, operand, &fetches);
-        pack_columns(at, next, k, kc, next_columns);
+        group.run(height, r, operand, height >= 4 ? &fetches : nullptr);  // low ones are soon done
+        pack_columns<false>(at, next, k, kc, next_columns);
       }
       r += height;
     }
+    if (few) pack_columns<true>(at, next, {0, kc}, kc, next_columns);
   }
 };
 

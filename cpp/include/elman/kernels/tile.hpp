@@ -42,7 +42,11 @@ class Fetches {
   Fetches() = default;
   /// `each` lines at lines[i] + offset for i < count, spread over `steps` values of k.
   Fetches(const T* const* lines, Index count, Index offset, Index each, Index steps)
-      : lines_(lines), left_(count), offset_(offset), each_(each), pace_(pace_of(count, steps)) {}
+      : lines_(lines),
+        left_(count),
+        offset_(offset),
+        last_((each - 1) * kLine),
+        pace_(pace_of(count, steps)) {}
   /// The lines at lines[i] for i < count, and then those of the runs.
   Fetches(const T* const* lines, Index count, const LineRun<T>* runs, Index run_count,
           Index run_lines, Index steps)
@@ -59,7 +63,11 @@ class Fetches {
     if (left_ != 0) {
       --left_;
       const T* line = *lines_++ + offset_;
-      for (Index i = 0; i < each_; ++i) simd::prefetch(line + i * kLine);
+      simd::prefetch(line);
+      simd::prefetch(line + last_);  // the same one: no loop here, where every instruction counts
+      if constexpr (kMostEach > 2) {
+        for (Index at = kLine; at < last_; at += kLine) simd::prefetch(line + at);
+      }
     } else if (run_.lines > 0) {
       for (Index i = 0; i < kOfRun; ++i) simd::prefetch(run_.begin + i * kLine);
       run_.begin += kOfRun * kLine;
@@ -80,14 +88,15 @@ class Fetches {
 
  private:
   static constexpr Index kNever = std::numeric_limits<Index>::max() / 2;
-  static constexpr Index kOfRun = 2;  // lines of a run at a time
+  static constexpr Index kOfRun = 2;                                  // lines of a run at a time
+  static constexpr Index kMostEach = simd::kRegisters == 32 ? 5 : 2;  // of a tile's columns
 
   static Index pace_of(Index count, Index steps) {
     return count == 0 ? kNever : std::max<Index>(1, steps / count);
   }
 
   const T* const* lines_ = nullptr;
-  Index left_ = 0, offset_ = 0, each_ = 1;
+  Index left_ = 0, offset_ = 0, last_ = 0;
   LineRun<T> run_;
   const LineRun<T>* runs_ = nullptr;
   Index runs_left_ = 0;
