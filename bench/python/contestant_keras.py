@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ class Keras:
             return
         allowed = sorted(self._processors)[:threads]
         for task in Path("/proc/self/task").iterdir():
-            os.sched_setaffinity(int(task.name), allowed)
+            with contextlib.suppress(ProcessLookupError):  # a thread that has ended meanwhile
+                os.sched_setaffinity(int(task.name), allowed)
 
     def make(self, mode: str, problem: Problem, threads: int) -> Call | None:
         """A function that runs the mode once."""

@@ -24,8 +24,8 @@ _MOST_ROUNDS = 41
 
 
 def least_rounds(round_time: float) -> int:
-    """Three where a turn of all libraries takes seconds, else five."""
-    return 3 if round_time > 2.0 else 5
+    """Three where a turn of all libraries and numbers of threads takes long, else five."""
+    return 3 if round_time > 4.0 else 5
 
 
 def interleaved(

@@ -2,10 +2,9 @@
 // However threads share a range, each of its elements is in one piece.
 #include "elman/core/pieces.hpp"
 
+#include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <stdexcept>
-#include <thread>
 #include <vector>
 
 #include "check.hpp"

@@ -79,9 +79,9 @@ void check_all() {
 
 template <class T>
 void check_threads() {
-  constexpr std::array<std::array<Index, 3>, 3> kSizes{
-      {{193, 211, 337}, {701, 530, 30}, {4, 1500, 200}}};
-  for (int i = 0; i < 24; ++i) {
+  constexpr std::array<std::array<Index, 3>, 5> kSizes{
+      {{193, 211, 337}, {701, 530, 30}, {4, 1500, 200}, {14, 515, 1100}, {12, 530, 600}}};
+  for (int i = 0; i < 8 * int(kSizes.size()); ++i) {
     const auto& [m, n, k] = kSizes[std::size_t(i / 8)];
     const Case p{m, n, k, (i & 1) != 0, (i & 2) != 0, (i & 4) != 0};
     const auto a = random_values<T>(p.m * p.k, 4), b = random_values<T>(p.k * p.n, 5);
@@ -137,6 +137,8 @@ void check_fetches(Index depth) {
   for (const Index count : {Index(0), Index(1), Index(3), Index(100), Index(10000)}) {
     list.clear();
     list.add(lines.data() + 1, count);
+    list.add_run(lines.data() + 3, count / 2);
+    list.add_run(lines.data() + count / 2, count / 3);
     for (const Index steps : {Index(0), depth, 100 * depth}) {
       kernels::Fetches<float> fetches = list.spread(steps);
       CHECK(fetches.pace() > 0);

@@ -2,6 +2,7 @@
 // elman/autograd/stream_stage.hpp: layers of one chain that runs step by step, types erased.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -118,11 +119,16 @@ class DenseStage final : public StreamStage {
     pack();
   }
 
-  // The sums and their order are those of dense_forward(), so the bits are as well.
+  // The sums and their order are those of dense_forward(), so the bits are as well. So few rows at
+  // a time take no memory.
   void step(const void* x, void* out) noexcept override {
     const Index f = inputs(), h = outputs();
     T* y = static_cast<T*>(out);
-    kernels::multiply_packed(rows_, h, f, static_cast<const T*>(x), f, kernel_.data(), y, h, false);
+    for (Index r = 0; r < rows_; r += kernels::kMostUnpackedRows) {
+      kernels::multiply_packed(std::min(kernels::kMostUnpackedRows, rows_ - r), h, f,
+                               static_cast<const T*>(x) + r * f, f, kernel_.data(), y + r * h, h,
+                               false);
+    }
     for (Index r = 0; r < rows_ && bias_.size() != 0; ++r) {
       for (Index j = 0; j < h; ++j) y[r * h + j] += bias_[j];
     }

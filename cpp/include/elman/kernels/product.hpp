@@ -4,7 +4,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "elman/core/pieces.hpp"
 #include "elman/core/shares.hpp"
@@ -21,6 +23,9 @@ inline T* thread_scratch(Index count) {
   buffer.ensure(count);
   return buffer.data();
 }
+
+/// So few rows of a product are not packed, which takes memory of the thread.
+inline constexpr Index kMostUnpackedRows = 12;
 
 namespace detail {
 
@@ -114,7 +119,8 @@ inline Split split_work(Index rows, Index columns, Index depth, Index blocks) {
   return {parts, by_columns > by_rows};
 }
 
-/// Steps of at most `most`, a multiple of `unit`, that go through `count` in about equal pieces.
+/// About equal steps through `count`: multiples of `unit`, at most `most` rounded up to one; all of
+/// it where it is no more than that.
 inline Index even_step(Index count, Index most, Index unit) {
   if (count <= most) return std::max<Index>(count, 1);
   const Index pieces = (count + most - 1) / most;
@@ -131,7 +137,7 @@ inline void multiply_packed(Index rows, Index columns, Index depth, const T* a, 
   constexpr Index kW = simd::kWidth<T>;
   const Index depth_step = detail::even_step(depth, detail::kDepthBytes / Index(sizeof(T)), 1);
   const Index row_step = detail::even_step(rows, detail::most_band_rows(columns), detail::kRowUnit);
-  const bool packs = columns >= detail::kManyColumns && rows > 2 * detail::kRowUnit;
+  const bool packs = columns >= detail::kManyColumns && rows > kMostUnpackedRows;
   T* panels = packs ? thread_scratch<T, 0>(row_step * depth_step + kW) : nullptr;
   const bool streams = packs && depth * columns * Index(sizeof(T)) > kStreamBytes;
   for (Index r0 = 0; r0 < rows; r0 += row_step) {
@@ -228,8 +234,8 @@ struct Strip {
 namespace detail {
 
 // 512 rows of 16 floats of B are as much as L1, and 6 rows of A come from L2, which holds 512 of
-// them. With AVX-512 256 rows of 64 floats, and 384 of A. Where few tiles read what has been
-// packed, as much as is still in L1.
+// them (1 MiB). With AVX-512 256 rows of 64 floats, and 384 of A. Where few tiles read what has
+// been packed, as much as is still in L1.
 inline constexpr Index kRowBlock = simd::kRegisters == 32 ? 256 : 512;
 inline constexpr Index kRowBlockOfFew = 256, kFewTiles = 2;
 template <class T>
@@ -422,7 +428,7 @@ struct OuterProduct {
       }
       r += height;
     }
-    if (few) pack_columns<true>(at, next, {0, kc}, kc, next_columns);
+    if (few && next.blocks != 0) pack_columns<true>(at, next, {0, kc}, kc, next_columns);
   }
 };
 
@@ -456,7 +462,7 @@ inline void product_packed(Index rows, Index columns, Index depth, const T* a, I
   const detail::Split split = detail::split_work(rows, columns, depth, blocks);
   const Index units = split.by_columns ? detail::units_of(blocks, detail::kBlockUnit)
                                        : detail::units_of(rows, detail::kRowUnit);
-  const auto piece = [&](Index left) {  // a band of rows, or about as many columns
+  const auto piece = [&](Index left) {  // a band of rows, or as many units of columns
     return detail::even_step(left, detail::most_band_rows(columns) / detail::kRowUnit, 1);
   };
   for_pieces(split.parts, units, piece, [&](Range taken) {

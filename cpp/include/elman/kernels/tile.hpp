@@ -28,8 +28,8 @@ struct Operand {
 /// Lines side by side to fetch.
 template <class T>
 struct LineRun {
-  const T* begin = nullptr;
-  Index lines = 0;
+  const T* begin;
+  Index lines;
 };
 
 /// Cache lines to fetch while tiles sum, some every few k. All at once they would exceed what the
@@ -47,14 +47,14 @@ class Fetches {
         offset_(offset),
         last_((each - 1) * kLine),
         pace_(pace_of(count, steps)) {}
-  /// The lines at lines[i] for i < count, and then those of the runs.
+  /// The lines at lines[i] for i < count, and then those of the runs, which take so many turns.
   Fetches(const T* const* lines, Index count, const LineRun<T>* runs, Index run_count,
-          Index run_lines, Index steps)
+          Index run_turns, Index steps)
       : lines_(lines),
         left_(count),
         runs_(runs),
         runs_left_(run_count),
-        pace_(pace_of(count + (run_lines + kOfRun - 1) / kOfRun + run_count, steps)) {}
+        pace_(pace_of(count + run_turns, steps)) {}
 
   /// The values of k from one to the next.
   [[nodiscard]] Index pace() const { return pace_; }
@@ -77,9 +77,12 @@ class Fetches {
       run_ = *runs_++;
     }
   }
-  void all() {
-    while (left_ != 0 || run_.lines > 0 || runs_left_ != 0) next();
+  /// As many as make sense at once.
+  void burst() {
+    for (int i = 0; i < kMostAtOnce; ++i) next();
   }
+  /// The turns that a run of so many lines takes.
+  static Index turns_of(Index lines) { return 1 + (lines + kOfRun - 1) / kOfRun; }
 
   /// Elements from the beginning of its line to p.
   static Index in_line(const T* p) {
@@ -88,6 +91,7 @@ class Fetches {
 
  private:
   static constexpr Index kNever = std::numeric_limits<Index>::max() / 2;
+  static constexpr int kMostAtOnce = 96;
   static constexpr Index kOfRun = 2;                                  // lines of a run at a time
   static constexpr Index kMostEach = simd::kRegisters == 32 ? 5 : 2;  // of a tile's columns
 
@@ -97,7 +101,7 @@ class Fetches {
 
   const T* const* lines_ = nullptr;
   Index left_ = 0, offset_ = 0, last_ = 0;
-  LineRun<T> run_;
+  LineRun<T> run_{nullptr, 0};
   const LineRun<T>* runs_ = nullptr;
   Index runs_left_ = 0;
   Index pace_ = kNever;
@@ -107,7 +111,7 @@ class Fetches {
 template <class T>
 class FetchList {
  public:
-  void clear() { count_ = run_count_ = run_lines_ = 0; }
+  void clear() { count_ = run_count_ = run_turns_ = 0; }
   /// The few lines that [begin, begin + count) touches. Of all that are added so, some are asked
   /// for at once, those beyond kMost left out.
   void add(const T* begin, Index count) {
@@ -126,12 +130,12 @@ class FetchList {
     const T* first = begin - Fetches<T>::in_line(begin);
     const Index lines = (begin + count - first + Fetches<T>::kLine - 1) / Fetches<T>::kLine;
     runs_[run_count_++] = {first, lines};
-    run_lines_ += lines;
+    run_turns_ += Fetches<T>::turns_of(lines);
   }
   /// Whether spread() has nothing left to fetch.
   [[nodiscard]] bool empty() const { return count_ <= kAtOnce && run_count_ == 0; }
   [[nodiscard]] Fetches<T> spread(Index steps) const {
-    return {lines_, std::max<Index>(0, count_ - kAtOnce), runs_, run_count_, run_lines_, steps};
+    return {lines_, std::max<Index>(0, count_ - kAtOnce), runs_, run_count_, run_turns_, steps};
   }
 
  private:
@@ -139,7 +143,7 @@ class FetchList {
 
   const T* lines_[kMost];
   LineRun<T> runs_[kMostRuns];
-  Index count_ = 0, run_count_ = 0, run_lines_ = 0;
+  Index count_ = 0, run_count_ = 0, run_turns_ = 0;
 };
 
 /// One tile: out = init + x . Wx + h . Wh. All strides in elements.
@@ -282,7 +286,7 @@ inline void tile_product(const Tile<T>& t) {
     if constexpr (R >= 4 && std::is_same_v<T, float>) {
       return sum_tile<T, R, U, Gates, Panel, true>(t);
     }
-    t.fetches->all();
+    t.fetches->burst();
   }
   sum_tile<T, R, U, Gates, Panel, false>(t);
 }
