@@ -123,8 +123,7 @@ inline Split split_work(Index rows, Index columns, Index depth, Index blocks) {
 /// it where it is no more than that.
 inline Index even_step(Index count, Index most, Index unit) {
   if (count <= most) return std::max<Index>(count, 1);
-  const Index pieces = (count + most - 1) / most;
-  return units_of((count + pieces - 1) / pieces, unit) * unit;
+  return units_of(units_of(count, units_of(count, most)), unit) * unit;
 }
 
 }  // namespace detail
@@ -343,7 +342,7 @@ struct OuterProduct {
   [[nodiscard]] Index row_block() const {
     return units_of(m, kRowUnit) <= kFewTiles ? kRowBlockOfFew : kRowBlock;
   }
-  [[nodiscard]] Index steps() const { return (count + row_block() - 1) / row_block(); }
+  [[nodiscard]] Index steps() const { return units_of(count, row_block()); }
   [[nodiscard]] Index blocks() const {
     return (strip.columns + simd::kWidth<T> - 1) / simd::kWidth<T>;
   }

@@ -79,7 +79,8 @@ class Fetches {
   }
   /// As many as make sense at once.
   void burst() {
-    for (int i = 0; i < kMostAtOnce; ++i) next();
+    const auto done = [this] { return left_ == 0 && run_.lines <= 0 && runs_left_ == 0; };
+    for (int i = 0; i < kMostAtOnce && !done(); ++i) next();
   }
   /// The turns that a run of so many lines takes.
   static Index turns_of(Index lines) { return 1 + (lines + kOfRun - 1) / kOfRun; }
