@@ -139,13 +139,32 @@ void check_special() {
     }
     CHECK_EQ(y[2], T(reference(kind, 0)));
   }
-  const T x[4] = {-inf, -inf, T(-0.0), T(-90)};
-  T y[4];
+  const T x[3] = {-inf, -inf, T(-0.0)};
+  T y[3];
   activate<T>(Activation::sigmoid, x, y, 1);
   activate<T>(Activation::tanh, x + 1, y + 1, 2);
   CHECK_EQ(y[0], T(0));
   CHECK_EQ(y[1], T(-1));
   CHECK(std::signbit(y[2]));
+}
+
+/// Where e^-x leaves the range of T, and far beyond.
+template <class T>
+void check_ends_of_sigmoid() {
+  const T smallest = std::numeric_limits<T>::min(), largest = std::numeric_limits<T>::max();
+  const T end = std::log(largest);
+  std::vector<T> x{-largest};
+  for (T v = -end - 2; v < 2 - end; v += T(0.0007)) x.push_back(v);
+  std::vector<T> y(x.size());
+  activate<T>(Activation::sigmoid, x.data(), y.data(), Index(x.size()));
+  CHECK_EQ(y[0], T(0));
+  for (std::size_t i = 1; i < x.size(); ++i) {
+    const double want = double(sigmoid(x[i])), eps = double(std::numeric_limits<T>::epsilon());
+    CHECK_NEAR(double(y[i]), want, std::max(double(smallest), 4 * eps * want));
+  }
+  for (T& v : x) v = -v;
+  activate<T>(Activation::sigmoid, x.data(), y.data(), Index(x.size()));
+  for (const T v : y) CHECK_EQ(v, T(1));
 }
 
 /// Partial packets: n elements at any offset, nothing outside is touched.
@@ -219,6 +238,10 @@ TEST(cancelling_activations_double) {
 TEST(infinities_and_nan) {
   check_special<float>();
   check_special<double>();
+}
+TEST(ends_of_sigmoid) {
+  check_ends_of_sigmoid<float>();
+  check_ends_of_sigmoid<double>();
 }
 TEST(partial_packets) {
   check_edges<float>();

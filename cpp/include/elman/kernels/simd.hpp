@@ -258,4 +258,19 @@ inline Packet<T> divide_by_unit(const Packet<T>& n, const Packet<T>& d) {
 #endif
 }
 
+/// 1 / d for d in [1, inf]: 0 at infinity; a result below the normal numbers may be 0.
+template <class T>
+inline Packet<T> reciprocal(const Packet<T>& d) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    // The estimate for what is greater would be 0, and infinity times 0 NaN. NaN is not greater.
+    const __mmask16 normal = _mm512_cmp_ps_mask(d, set1<T>(T(8.5070592e37)), _CMP_NGT_UQ);
+    const Packet<T> estimate = _mm512_rcp14_ps(d);
+    const Packet<T> error = _mm512_fnmadd_ps(d, estimate, set1<T>(T(1)));
+    return _mm512_maskz_fmadd_ps(normal, estimate, error, estimate);
+  }
+#endif
+  return div(set1<T>(T(1)), d);
+}
+
 }  // namespace elman::simd
