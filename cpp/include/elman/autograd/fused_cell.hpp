@@ -247,6 +247,7 @@ class FusedCellOf final : public FusedCell {
       out.reset = bytes(in.reset_mask);
       if (in.lengths.defined()) out.lengths = in.lengths.data<std::int64_t>();
       out.resets_to_zeros = in.reset_to_zeros;
+      if (const Tensor ids = in.x.row_ids(); ids.defined()) out.row_ids = ids.data<std::int64_t>();
       out.input_dropout = factors(in.input_dropout);
       out.recurrent_dropout = factors(in.recurrent_dropout);
       out.go_backwards = in.go_backwards;
@@ -345,8 +346,9 @@ class FusedCellOf final : public FusedCell {
               sequence(in.return_sequences ? output : h_all, true)};
     }
 
+    // x_by_id: the gradient of x is only summed by its row ids.
     std::vector<Tensor> run_backward(const std::vector<Tensor>& d_outputs,
-                                     const std::vector<bool>& needed) {
+                                     const std::vector<bool>& needed, bool x_by_id) {
       if (consumed) {  // a persistent tape asks again: the gates are computed once more
         run_loop(true, nullptr, nullptr);
       }
@@ -381,6 +383,7 @@ class FusedCellOf final : public FusedCell {
       bptt::InputGradients<T> leaving;
       leaving.x = wanted(0, in.x, false);
       leaving.overwrite = true;
+      leaving.x_by_id = x_by_id;
       leaving.kernel = wanted(1, in.kernel, false);
       leaving.recurrent_kernel = wanted(2, in.recurrent_kernel, false);
       if (in.bias.defined()) {
@@ -423,10 +426,11 @@ class FusedCellOf final : public FusedCell {
     in.return_state = true;
     auto call = std::make_shared<Call<T>>(std::move(in), *this);
     std::vector<Tensor> outputs = call->run_forward(true);
-    record(Cell::kName, tracked, outputs,
-           [call](const std::vector<Tensor>& d_outputs, const std::vector<bool>& needed) {
-             return call->run_backward(d_outputs, needed);
-           });
+    record_into(Cell::kName, tracked, outputs,
+                [call](const std::vector<Tensor>& d_outputs, GradientSink& sink) {
+                  // Whoever made x sums its gradient by row ids, if it has them.
+                  sink.add_all(call->run_backward(d_outputs, sink.needed(), !sink.is_source(0)));
+                });
     return outputs;
   }
 

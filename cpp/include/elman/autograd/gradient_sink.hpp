@@ -33,7 +33,8 @@ struct GradientSlot {
   Shape shape;
   DType dtype = DType::float32;
   bool relevant = false;  // lies on a path from a source
-  Tensor gradient;        // undefined means zero
+  bool source = false;
+  Tensor gradient;  // undefined means zero
 };
 
 }  // namespace detail
@@ -48,6 +49,15 @@ class GradientSink {
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] bool needed(std::size_t input) const noexcept {
     return inputs_[input] >= 0 && slot(input).relevant;
+  }
+  /// Whether somebody asked for the gradient of the input itself, beside the node that made it.
+  [[nodiscard]] bool is_source(std::size_t input) const noexcept {
+    return inputs_[input] >= 0 && slot(input).source;
+  }
+  [[nodiscard]] std::vector<bool> needed() const {
+    std::vector<bool> out(count_);
+    for (std::size_t i = 0; i < count_; ++i) out[i] = needed(i);
+    return out;
   }
   [[nodiscard]] bool any_needed() const noexcept {
     for (std::size_t i = 0; i < count_; ++i) {
@@ -71,6 +81,13 @@ class GradientSink {
     } else {
       sum = sum.copy();
       detail::add_into(sum, addend);
+    }
+  }
+
+  /// The gradients of the first inputs, in their order.
+  void add_all(std::vector<Tensor> gradients) {
+    for (std::size_t i = 0; i < gradients.size() && i < count_; ++i) {
+      add(i, std::move(gradients[i]));
     }
   }
 

@@ -107,7 +107,10 @@ inline Tensor dense(const Tensor& x, const Tensor& kernel, const Tensor& bias,
 /// Errors    std::out_of_range for an id outside of the table, with its position
 inline Tensor embedding(const Tensor& ids, const Tensor& table) {
   if (table.ndim() != 2) fail("embedding", "table: expected (R, W), got " + table.shape().text());
-  return gather(table, ids, 0, "embedding");
+  const Tensor numbers = detail::as_ids("embedding", ids);
+  Tensor out = gather(table, numbers, 0, "embedding");
+  out.set_row_ids(numbers);
+  return out;
 }
 
 /// x times a mask of zeros and 1 / (1 - rate), a pure function of (seed, counter): the tape keeps

@@ -56,12 +56,7 @@ inline void record(const char* name, const std::vector<Tensor>& inputs,
   record_into(
       name, inputs, outputs,
       [run = std::move(backward)](const std::vector<Tensor>& d_outputs, GradientSink& sink) {
-        std::vector<bool> needed(sink.size());
-        for (std::size_t i = 0; i < sink.size(); ++i) needed[i] = sink.needed(i);
-        std::vector<Tensor> gradients = run(d_outputs, needed);
-        for (std::size_t i = 0; i < gradients.size() && i < sink.size(); ++i) {
-          sink.add(i, std::move(gradients[i]));
-        }
+        sink.add_all(run(d_outputs, sink.needed()));
       });
 }
 

@@ -138,7 +138,7 @@ class TapeState {
   }
   int add_slot(const Tensor& tensor) {
     const int slot = static_cast<int>(slots_.size());
-    slots_.push_back({tensor.shape(), tensor.dtype(), false, {}});
+    slots_.push_back({tensor.shape(), tensor.dtype()});
     ids_.insert(tensor.id(), slot);
     return slot;
   }
@@ -196,7 +196,9 @@ inline Tensor ones_of(const GradientSlot& slot) {
 inline void mark_relevant(TapeState::Recording& recording) {
   auto& slots = recording.slots;
   for (const int source : recording.sources) {
-    if (source >= 0) slots[static_cast<std::size_t>(source)].relevant = true;
+    if (source < 0) continue;
+    slots[static_cast<std::size_t>(source)].relevant = true;
+    slots[static_cast<std::size_t>(source)].source = true;
   }
   for (const Entry& entry : recording.entries) {
     const auto outputs = entry.slots.begin() + static_cast<std::ptrdiff_t>(entry.inputs);

@@ -35,6 +35,7 @@ struct TensorImpl {
   bool trainable = false;  // the value of a trainable variable: tapes watch it unasked
   void* data = nullptr;
   std::shared_ptr<Storage> storage;
+  std::shared_ptr<TensorImpl> row_ids;
   std::uint64_t id = 0;
   std::uint64_t version = 0;
 };
@@ -132,6 +133,18 @@ class Tensor {
   /// 0, or for the value of a Variable a number that no other value has.
   [[nodiscard]] std::uint64_t version() const noexcept { return impl_->version; }
   [[nodiscard]] bool is_trainable() const noexcept { return impl_->trainable; }
+
+  /// int64 numbers of the rows along the last axis, in the shape of the other axes: rows of one
+  /// number are equal, as an embedding knows of what it returns. Undefined where nobody knows.
+  [[nodiscard]] Tensor row_ids() const {
+    Tensor out;
+    out.impl_ = impl_->row_ids;
+    return out;
+  }
+  /// For the operation that made the tensor. Foreign memory, which may change, is copied.
+  void set_row_ids(const Tensor& ids) {
+    impl_->row_ids = ids.impl_->storage->owner == nullptr ? ids.impl_ : ids.copy().impl_;
+  }
 
   /// Errors    std::logic_error when T is not the element type
   template <class T>

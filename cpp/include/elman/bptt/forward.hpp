@@ -23,8 +23,8 @@ class ForwardRows {
 
  public:
   ForwardRows(const Inputs<T>& in, const Schedule* schedule, const ForwardWeights<T, Cell>& weights,
-              const Activations& fn, const Outputs<T>& out, Range range, Partition threads,
-              Workspace& workspace)
+              const KnownSums<T, Cell>& known, const Activations& fn, const Outputs<T>& out,
+              Range range, Partition threads, Workspace& workspace)
       : in_(in),
         w_(weights),
         fn_(fn),
@@ -33,7 +33,7 @@ class ForwardRows {
         threads_(threads),
         hp_(simd::padded<T>(in.dims.units)),
         offset_(rows_, threads.row_parts(), in.dims.units, workspace),
-        input_(in, weights, rows_, out.saved.slots, rows_.ragged(), workspace) {
+        input_(in, weights, known, rows_, out.saved.slots, rows_.ragged(), workspace) {
     const Index rows = rows_.count();
     const auto take = [&](Index count) {
       return count == 0 ? nullptr : workspace.template take<T>(count);
@@ -48,10 +48,10 @@ class ForwardRows {
   }
 
   /// Bytes that the constructor takes for so many rows.
-  static void count(const Inputs<T>& in, bool training, bool by_rows, Index rows, Partition threads,
-                    WorkspaceSize& size) {
+  static void count(const Inputs<T>& in, bool training, bool known, bool by_rows, Index rows,
+                    Partition threads, WorkspaceSize& size) {
     RowOffsets<T>::count(rows, threads.row_parts(), size);
-    InputSide<T, Cell>::count(in, rows, in.scheduled(), training, size);
+    InputSide<T, Cell>::count(in, rows, known, in.scheduled(), training, size);
     const Index states = RowOffsets<T>::size(rows, threads.row_parts(), in.dims.units);
     size.template add<T>(states).template add<T>(states);
     if (Cell::kStates == 2) size.template add<T>(states);

@@ -2,9 +2,11 @@
 // elman/bptt/gradients.hpp: from the gate gradients of all steps to those of weights and inputs.
 #pragma once
 
+#include "elman/bptt/distinct_rows.hpp"
 #include "elman/bptt/schedule.hpp"
 #include "elman/bptt/weights.hpp"
 #include "elman/kernels/product.hpp"
+#include "elman/layers/embedding.hpp"
 
 namespace elman::bptt {
 
@@ -14,10 +16,12 @@ class WeightGradients {
   static constexpr int kG = Cell::kGates;
 
  public:
-  WeightGradients(const Inputs<T>& in, const Schedule* schedule, const Saved<T>& saved,
-                  const InputGradients<T>& out)
+  /// distinct: nullptr, or the rows of x, each of which then gets the sum of its gate gradients.
+  WeightGradients(const Inputs<T>& in, const Schedule* schedule, const DistinctRows* distinct,
+                  const Saved<T>& saved, const InputGradients<T>& out)
       : in_(in),
         schedule_(schedule),
+        distinct_(distinct),
         saved_(saved),
         out_(out),
         hp_(simd::padded<T>(in.dims.units)),
@@ -26,6 +30,7 @@ class WeightGradients {
 
   void run(const BackwardWeights<T, Cell>& weights) {
     if (rows_ == 0) return clear();
+    if (distinct_ != nullptr && (out_.kernel != nullptr || sums_inputs())) sum_by_row();
     if (out_.kernel != nullptr) kernel();
     if (out_.recurrent_kernel != nullptr) {
       for_phases<Cell>([&]<int P>() { recurrent_kernel<P>(); });
@@ -116,7 +121,59 @@ class WeightGradients {
     a.index_step = sizeof(Schedule::Entry) / sizeof(std::int32_t);
   }
 
+  [[nodiscard]] bool sums_inputs() const { return out_.x != nullptr && out_.x_by_id; }
+
+  // The sums of dz over the positions of each distinct row of x.
+  void sum_by_row() {
+    const std::int64_t* numbers = distinct_->numbers();
+    if (schedule_ != nullptr) {
+      auto* listed = kernels::thread_scratch<std::int64_t, 19>(rows_);
+      for (Index i = 0; i < rows_; ++i) {
+        const auto [n, t] = place(i);
+        listed[i] = numbers[n * in_.dims.time + t];
+      }
+      numbers = listed;
+    }
+    by_row_ = kernels::thread_scratch<T, 18>(distinct_->count() * step_);
+    std::fill_n(by_row_, distinct_->count() * step_, T(0));
+    scatter_add_rows(saved_.slots, step_, numbers, rows_, by_row_);
+  }
+
+  // The distinct rows of x times their sums.
+  void kernel_by_row() {
+    const Dims& d = in_.dims;
+    const Index count = distinct_->count();
+    T* rows = kernels::thread_scratch<T, 16>(count * d.features);
+    for (Index i = 0; i < count; ++i) {
+      std::copy_n(distinct_->row(in_, i), d.features, rows + i * d.features);
+    }
+    kernels::Rows<T> a, b;
+    a.base = rows;
+    a.inner = d.features;
+    b.base = by_row_;
+    b.inner = step_;
+    a.inner_count = b.inner_count = count;
+    const Target to{out_.kernel, d.features, in_.input_dropout, Cell::kXGate.data(), 0, kG};
+    add_product(a, b, to, count, !out_.overwrite);
+  }
+
+  // What the positions of a distinct row get together, at the first of them.
+  void inputs_by_row(const BackwardWeights<T, Cell>& weights) {
+    const Dims& d = in_.dims;
+    const Index count = distinct_->count();
+    T* sums = kernels::thread_scratch<T, 5>(count * d.features);
+    kernels::product_packed(count, d.features, kG * hp_, by_row_, step_, weights.x.data(), sums,
+                            d.features, false);
+    if (out_.overwrite) std::fill_n(out_.x, d.batch * d.time * d.features, T(0));
+    for (Index i = 0; i < count; ++i) {
+      const T* sum = sums + i * d.features;
+      T* dx = out_.x + distinct_->first(i) * d.features;
+      for (Index j = 0; j < d.features; ++j) dx[j] += sum[j];
+    }
+  }
+
   void kernel() {
+    if (by_row_ != nullptr) return kernel_by_row();
     const Dims& d = in_.dims;
     kernels::Rows<T> a;
     const kernels::Rows<T> b = gate_gradients();
@@ -196,7 +253,11 @@ class WeightGradients {
     const Dims& d = in_.dims;
     T* sums = kernels::thread_scratch<T, 4>(step_);
     std::fill_n(sums, step_, T(0));
-    kernels::add_column_sums(saved_.slots, step_, rows_, step_, sums);
+    if (by_row_ != nullptr) {
+      kernels::add_column_sums(by_row_, step_, distinct_->count(), step_, sums);
+    } else {
+      kernels::add_column_sums(saved_.slots, step_, rows_, step_, sums);
+    }
     const auto add = [&](int slot, int gate, T* row) {
       for (Index j = 0; j < d.units; ++j) row[gate * d.units + j] += sums[slot * hp_ + j];
     };
@@ -212,6 +273,7 @@ class WeightGradients {
   }
 
   void inputs(const BackwardWeights<T, Cell>& weights) {
+    if (by_row_ != nullptr && out_.x_by_id) return inputs_by_row(weights);
     const Dims& d = in_.dims;
     const Factors<T>& factors = in_.input_dropout;
     if (factors.gates == 0 && schedule_ == nullptr) {
@@ -284,9 +346,11 @@ class WeightGradients {
 
   const Inputs<T>& in_;
   const Schedule* schedule_;
+  const DistinctRows* distinct_;
   const Saved<T>& saved_;
   const InputGradients<T>& out_;
   Index hp_, step_, rows_;
+  T* by_row_ = nullptr;  // [distinct rows][slots Hp]
 };
 
 }  // namespace elman::bptt

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "elman/bptt/distinct_rows.hpp"
 #include "elman/bptt/partition.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/schedule.hpp"
@@ -18,7 +19,8 @@ namespace elman::bptt {
 inline constexpr Index kProjectionBytes = 128 * 1024, kMostProjectionBytes = 1024 * 1024;
 
 /// What x adds to the sums of a step, for some rows. With many rows it is an operand of the step's
-/// product; with few it is multiplied ahead of the loop, `chunk` steps at a time.
+/// product; with few it is multiplied ahead of the loop, `chunk` steps at a time; where many rows
+/// are equal the sums of each are known.
 template <class T, class Cell>
 class InputSide {
   static constexpr Index kW = simd::kWidth<T>;
@@ -26,11 +28,17 @@ class InputSide {
 
  public:
   /// slots: where training keeps the sums, or nullptr.
-  InputSide(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights, const LoopRows<T>& rows,
-            T* slots, bool ragged, Workspace& workspace)
-      : in_(in), w_(weights), rows_(rows), slots_(slots), hp_(simd::padded<T>(in.dims.units)) {
-    few_ = ahead(in, rows.count()) || !weights.is_packed();
-    const Sizes sizes(in, rows.count(), few_, ragged, slots != nullptr);
+  InputSide(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
+            const KnownSums<T, Cell>& known, const LoopRows<T>& rows, T* slots, bool ragged,
+            Workspace& workspace)
+      : in_(in),
+        w_(weights),
+        known_(known),
+        rows_(rows),
+        slots_(slots),
+        hp_(simd::padded<T>(in.dims.units)) {
+    few_ = !known && (ahead(in, rows.count()) || !weights.is_packed());
+    const Sizes sizes(in, rows.count(), few_, bool(known), ragged, slots != nullptr);
     chunk_ = sizes.chunk;
     copies_ = sizes.copies;
     copied_rows_ = rows.count();
@@ -43,9 +51,10 @@ class InputSide {
   }
 
   /// Bytes that the constructor takes for so many rows.
-  static void count(const Inputs<T>& in, Index rows, bool ragged, bool training,
+  static void count(const Inputs<T>& in, Index rows, bool known, bool ragged, bool training,
                     WorkspaceSize& size) {
-    const Sizes sizes(in, rows, ahead(in, rows) || rows == 1, ragged, training);
+    const bool few = !known && (ahead(in, rows) || rows == 1);
+    const Sizes sizes(in, rows, few, known, ragged, training);
     size.template add<T>(sizes.copied).template add<T>(sizes.projected);
     size.template add<T*>(sizes.targets);
   }
@@ -53,7 +62,9 @@ class InputSide {
   /// Before the products of step k for some rows, all of them where they are few; h_prev is read
   /// where the weights are not packed.
   void prepare(Index k, Range rows, const T* h_prev, const T* h_copy, int parts) {
-    if (!few_) {
+    if (known_) {
+      copy_known(k, rows, parts);
+    } else if (!few_) {
       if (copies_ != 0) load(k, k + 1, rows);
     } else if (!w_.is_packed()) {
       if constexpr (Cell::kPhases == 1) sum_unpacked(k, h_copy != nullptr ? h_copy : h_prev);
@@ -68,7 +79,7 @@ class InputSide {
     using Phase = typename Cell::template Phase<P>;
     p.init = w_.bias.data() + Phase::kFirst * hp_;
     p.init_slot = hp_;
-    if (few_) {
+    if (few_ || known_) {
       p.init = sums(row, k) + Phase::kFirst * hp_;
       p.init_row = sums(1, k) - sums(0, k);
     } else {
@@ -83,10 +94,15 @@ class InputSide {
 
   // Elements of the arrays below.
   struct Sizes {
-    Sizes(const Inputs<T>& in, Index rows, bool few, bool ragged, bool training) {
+    Sizes(const Inputs<T>& in, Index rows, bool few, bool known, bool ragged, bool training) {
       const Index features = in.dims.features;
-      copies = std::max<Index>(in.input_dropout.gates, ragged ? 1 : 0);
       const Index step = rows * kS * simd::padded<T>(in.dims.units);
+      if (known) {
+        chunk = 1;
+        if (!training) projected = step;
+        return;
+      }
+      copies = std::max<Index>(in.input_dropout.gates, ragged ? 1 : 0);
       if (few) {
         const Index kernel = features * Cell::kGates * in.dims.units * Index(sizeof(T));
         const Index bytes = std::clamp(kernel / 8, kProjectionBytes, kMostProjectionBytes);
@@ -98,7 +114,7 @@ class InputSide {
       copied = copies * rows * features * std::max<Index>(chunk, 1);
       if (few && copies != 0) targets = rows * chunk;
     }
-    Index copies, chunk = 0, copied, projected = 0, targets = 0;
+    Index copies = 0, chunk = 0, copied = 0, projected = 0, targets = 0;
   };
 
   // x of the steps [k0, k1) times its dropout factors, one copy per gate (in slot order) where the
@@ -151,6 +167,28 @@ class InputSide {
     return projected_ + ((k % chunk_) * rows_.count() + row) * kS * hp_;
   }
 
+  // Rows are copied, not read where they are: a tile takes rows that are equally far apart.
+  void copy_known(Index k, Range rows, int parts) {
+    rows.end = std::min(rows.end, rows_.active(k));
+    const auto from = [&](Index row) { return known_.at(rows_.sample(row), rows_.time(row, k)); };
+    const auto copy = [&](Range share) {
+      for (Index row = share.begin; row < share.end; ++row) {
+        const T* const next = from(std::min(row + 1, share.end - 1));
+        const T* const now = from(row);
+        T* const to = sums(row, k);
+        for (Index j = 0; j < known_.size(); j += kW) {
+          simd::prefetch(next + j);
+          simd::store<T>(to + j, simd::load<T>(now + j));
+        }
+      }
+    };
+    if (parts == 1) return copy(rows);
+    ThreadPool::global().run(parts, [&](int part) {
+      const Range share = part_range(rows.size(), parts, part);
+      copy({rows.begin + share.begin, rows.begin + share.end});
+    });
+  }
+
   void project(Index k0, Index k1, int parts) {
     if (copies_ != 0) {
       Index count = 0;
@@ -172,21 +210,11 @@ class InputSide {
   template <class Target>
   void multiply(Index k, Index offset, Index stride, Index count, int parts, Target&& target) {
     for_phases<Cell>([&]<int P>() {
-      using Phase = typename Cell::template Phase<P>;
-      StepProduct<T> p;
-      p.init = w_.bias.data() + Phase::kFirst * hp_;
-      p.init_slot = hp_;
-      p.x = side<P>(k, 0);
-      p.x.a += offset;
-      if (stride != 0) p.x.row = stride;
+      Side<T> x = side<P>(k, 0);
+      x.a += offset;
+      if (stride != 0) x.row = stride;
       for_blocks(parts, hp_ / kW, false, Sharing::kAll, [&](const Blocks& blocks) {
-        const auto store = [&](Index i, Index block, const T* z) {
-          T* to = target(i) + Phase::kFirst * hp_ + block * kW;
-          for (Index slot = 0; slot < Phase::kSlots; ++slot) {
-            simd::store<T>(to + slot * hp_, simd::load<T>(z + slot * kW));
-          }
-        };
-        run_phase<T, Phase>(p, count, blocks, each_block<T, Phase>(store));
+        detail::project_rows<T, Cell, P>(w_, x, count, blocks, target);
       });
     });
   }
@@ -213,6 +241,7 @@ class InputSide {
 
   const Inputs<T>& in_;
   const ForwardWeights<T, Cell>& w_;
+  const KnownSums<T, Cell>& known_;
   const LoopRows<T>& rows_;
   T* slots_;
   Index hp_;

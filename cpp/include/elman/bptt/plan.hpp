@@ -125,8 +125,9 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
   if (form.scheduled) in.reset = &marks_a_schedule;
   WorkspaceSize size;
   const bool as_one = detail::share_as_one(d, share);
-  ForwardRows<T, Cell, AnyActivations>::count(
-      in, form.training, form.by_rows, as_one ? d.batch : rows, as_one ? share : Partition{}, size);
+  ForwardRows<T, Cell, AnyActivations>::count(in, form.training, false, form.by_rows,
+                                              as_one ? d.batch : rows, as_one ? share : Partition{},
+                                              size);
   plan.workspace_bytes = size.bytes() * std::size_t(as_one ? 1 : share.row_parts());
   if (form.scheduled) plan.workspace_bytes += std::size_t(steps) * sizeof(Schedule::Entry);
   if (form.training) {

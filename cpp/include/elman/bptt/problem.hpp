@@ -52,9 +52,10 @@ struct Inputs {
   const std::int64_t* lengths = nullptr;  // [N]: times from there on are skipped
   // [N,T] by input time, not 0: the row starts anew before that step, from h0 and c0.
   const std::uint8_t* reset = nullptr;
-  bool resets_to_zeros = false;  // from zeros instead
-  Factors<T> input_dropout;      // [., N, F]
-  Factors<T> recurrent_dropout;  // [., N, H]
+  bool resets_to_zeros = false;           // from zeros instead
+  const std::int64_t* row_ids = nullptr;  // [N,T] by input time: rows of x with one id are equal
+  Factors<T> input_dropout;               // [., N, F]
+  Factors<T> recurrent_dropout;           // [., N, H]
   bool go_backwards = false;
   bool zero_output_for_mask = false;
 
@@ -121,6 +122,9 @@ struct InputGradients {
   T* bias = nullptr;  // [G H], or [2, G H] where bias_rows is 2
   int bias_rows = 1;
   bool overwrite = false;  // x and the kernels: set, not added to; need not be zeroed
+  // The gradients of rows of x with one id may stand summed at the first of them, with zeros at the
+  // others: for whoever sums them anyway.
+  bool x_by_id = false;
 };
 
 /// Elements of Saved::slots; Saved::c has a kSlots-th of it.

@@ -60,23 +60,26 @@ inline void for_rows(const Dims& d, const Schedule* schedule, Size&& size, F&& f
 /// Shapes    as in problem.hpp; N, T may be 0
 /// Aliasing  outputs alias no input
 /// Errors    none (shapes are checked by the caller)
-/// Cost      2 S G H (F + H) flop for S used steps; no allocation after the first call on a thread
+/// Cost      2 S G H (F + H) flop for S used steps, less where row_ids tell of equal rows; no
+///           allocation after the first call on a thread
 template <class T, class Cell>
 inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
                     const AnyActivations& activations, const Outputs<T>& out) {
   const Dims& d = in.dims;
   if (d.batch == 0 || d.units == 0) return;
   const Schedule* schedule = detail::make_schedule(in);
+  const KnownSums<T, Cell> known(in, weights, detail::find_distinct_rows<T, Cell>(in));
   with_activations<T, Cell>(activations, [&](const auto& fn) {
     using Rows = ForwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows, Partition threads) {
       WorkspaceSize bytes;
-      Rows::count(in, out.saved.slots != nullptr, activations.by_rows(), rows, threads, bytes);
+      Rows::count(in, out.saved.slots != nullptr, bool(known), activations.by_rows(), rows, threads,
+                  bytes);
       return bytes.bytes();
     };
     detail::for_rows<T, Cell>(
         d, schedule, size, [&](Range rows, Partition threads, Workspace& workspace) {
-          Rows(in, schedule, weights, fn, out, rows, threads, workspace).run();
+          Rows(in, schedule, weights, known, fn, out, rows, threads, workspace).run();
         });
   });
 }
@@ -92,7 +95,7 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
   const Dims& d = in.dims;
   if (d.units == 0) return;
   const Schedule* schedule = detail::make_schedule(in);
-  if (d.batch == 0) return WeightGradients<T, Cell>(in, schedule, saved, out).run(weights);
+  if (d.batch == 0) return WeightGradients<T, Cell>(in, schedule, nullptr, saved, out).run(weights);
   with_activations<T, Cell>(activations, [&](const auto& fn) {
     using Rows = BackwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows, Partition threads) {
@@ -105,7 +108,8 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
           Rows(in, schedule, weights, fn, saved, gradients, out, rows, threads, workspace).run();
         });
   });
-  WeightGradients<T, Cell>(in, schedule, saved, out).run(weights);
+  const DistinctRows* distinct = detail::find_distinct_rows<T, Cell>(in);
+  WeightGradients<T, Cell>(in, schedule, distinct, saved, out).run(weights);
 }
 
 }  // namespace elman::bptt
