@@ -57,17 +57,28 @@ class DistinctRows {
 
 namespace detail {
 
-/// The calling thread's, where enough rows are equal: what is saved of the products with the kernel
-/// has to be worth a copy of the sums of each row, which takes as long as kCopiedFeatures.
+/// How many different rows x may have so that they pay. What is saved of the products with the
+/// kernel has to be worth a copy of the sums of each row, which takes as long as so many features.
+inline Index most_distinct_rows(Index rows, Index features, Index bytes_of_sums) {
+  constexpr Index kMostBytes = Index{64} << 20, kNearBytes = Index{512} << 10;
+  constexpr Index kFeaturesNear = 16, kFeaturesFar = 36;  // of sums in L2, and of more
+  const auto paying = [&](Index copied) {
+    return features <= copied ? 0 : rows - rows * copied / features;
+  };
+  const Index near = std::min(paying(kFeaturesNear), kNearBytes / bytes_of_sums);
+  const Index far = std::min(paying(kFeaturesFar), kMostBytes / bytes_of_sums);
+  return std::max(near, far);
+}
+
+/// The calling thread's, or nullptr where nothing is known of x or too many rows are different.
 template <class T, class Cell>
 inline const DistinctRows* find_distinct_rows(const Inputs<T>& in) {
-  constexpr Index kLeastRows = 64, kCopiedFeatures = 12, kMostBytes = Index{64} << 20;
+  constexpr Index kLeastRows = 64;
   const Dims& d = in.dims;
   const Index rows = d.batch * d.time;
   if (in.row_ids == nullptr || in.input_dropout.gates != 0 || rows < kLeastRows) return nullptr;
   const Index bytes = Cell::kSlots * simd::padded<T>(d.units) * Index(sizeof(T));
-  const Index most =
-      std::min(rows - rows * kCopiedFeatures / std::max<Index>(d.features, 1), kMostBytes / bytes);
+  const Index most = most_distinct_rows(rows, d.features, bytes);
   static thread_local DistinctRows distinct;
   return most > 0 && distinct.build(in.row_ids, rows, most) ? &distinct : nullptr;
 }

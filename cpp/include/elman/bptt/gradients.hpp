@@ -127,14 +127,14 @@ class WeightGradients {
   void sum_by_row() {
     const std::int64_t* numbers = distinct_->numbers();
     if (schedule_ != nullptr) {
-      auto* listed = kernels::thread_scratch<std::int64_t, 19>(rows_);
+      auto* listed = kernels::thread_scratch<std::int64_t, 18>(rows_);
       for (Index i = 0; i < rows_; ++i) {
         const auto [n, t] = place(i);
         listed[i] = numbers[n * in_.dims.time + t];
       }
       numbers = listed;
     }
-    by_row_ = kernels::thread_scratch<T, 18>(distinct_->count() * step_);
+    by_row_ = kernels::thread_scratch<T, 17>(distinct_->count() * step_);
     std::fill_n(by_row_, distinct_->count() * step_, T(0));
     scatter_add_rows(saved_.slots, step_, numbers, rows_, by_row_);
   }

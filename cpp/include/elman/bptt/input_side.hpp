@@ -99,7 +99,7 @@ class InputSide {
       const Index step = rows * kS * simd::padded<T>(in.dims.units);
       if (known) {
         chunk = 1;
-        if (!training) projected = step;
+        projected = step;
         return;
       }
       copies = std::max<Index>(in.input_dropout.gates, ragged ? 1 : 0);
@@ -163,7 +163,7 @@ class InputSide {
 
   // Sums of the input side: training writes them where the gates of the step will stand.
   T* sums(Index row, Index k) {
-    if (slots_ != nullptr) return slots_ + rows_.kept(row, k) * kS * hp_;
+    if (slots_ != nullptr && !known_) return slots_ + rows_.kept(row, k) * kS * hp_;
     return projected_ + ((k % chunk_) * rows_.count() + row) * kS * hp_;
   }
 
@@ -182,7 +182,8 @@ class InputSide {
         }
       }
     };
-    if (parts == 1) return copy(rows);
+    constexpr Index kShared = 32 * 1024;  // elements that are worth a second thread
+    if (parts == 1 || rows.size() * known_.size() < kShared) return copy(rows);
     ThreadPool::global().run(parts, [&](int part) {
       const Range share = part_range(rows.size(), parts, part);
       copy({rows.begin + share.begin, rows.begin + share.end});
