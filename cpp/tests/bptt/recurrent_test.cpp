@@ -131,6 +131,101 @@ void check_threads() {
   ThreadPool::global().resize(1);
 }
 
+/// Sequences of few different rows, with their ids and without: outputs to the bit, gradients of
+/// the kernel and the bias, whose sums have another order, within their rounding.
+template <class T, class Cell>
+void check_equal_rows(Index n, Index t, int bits, const AnyActivations& fn = {}) {
+  const Index f = 40, h = 19;
+  Problem p = make<Cell>(n, t, f, h, bits);
+  Known known;
+  std::vector<Index> first;  // the first position of the same id
+  const Array words = draw(7 * f, 31);
+  for (Index i = 0; i < n * t; ++i) {
+    const Index word = (i * i + i / t) % 7;
+    known.row_ids.push_back((word - 3) * 1000000007);
+    std::copy_n(words.begin() + word * f, f, p.x.begin() + i * f);
+    first.push_back(std::find(known.row_ids.begin(), known.row_ids.end(), known.row_ids.back()) -
+                    known.row_ids.begin());
+  }
+  const Loss w(p, true, 21);
+  ThreadPool::global().resize(1);
+  const Run<T, Cell> plain(p, w, true, fn), told(p, w, true, fn, known);
+  known.x_by_id = true;
+  const Run<T, Cell> summed(p, w, true, fn, known);
+  for (const Run<T, Cell>* run : {&told, &summed}) {
+    CHECK(run->out == plain.out);
+    CHECK(run->h == plain.h);
+    CHECK(run->c == plain.c);
+    CHECK(run->dr == plain.dr);
+    CHECK(run->dh0 == plain.dh0);
+    CHECK(run->dc0 == plain.dc0);
+    const double allowed = double(std::numeric_limits<T>::epsilon()) * double(n * t);
+    const auto near = [&](const std::vector<T>& got, const std::vector<T>& want) {
+      double scale = 1;
+      for (const T v : want) scale = std::max(scale, std::abs(double(v)));
+      compare(got, Array(want.begin(), want.end()), allowed * scale);
+    };
+    near(run->dk, plain.dk);
+    near(run->db, plain.db);
+    if (run == &told) {
+      CHECK(run->dx == plain.dx);
+      continue;
+    }
+    std::vector<T> by_id(plain.dx.size()), sums(plain.dx.size());
+    for (Index i = 0; i < n * t; ++i) {
+      for (Index j = 0; j < f; ++j) {
+        const std::size_t to = std::size_t(first[std::size_t(i)] * f + j);
+        by_id[to] += plain.dx[std::size_t(i * f + j)];
+        sums[to] += run->dx[std::size_t(i * f + j)];
+      }
+    }
+    near(sums, by_id);
+    const bool drops = (bits & 24) != 0;  // then rows of one id differ, and nothing is summed
+    if (!drops) near(run->dx, by_id);
+    CHECK((run->dx == plain.dx) == drops);
+  }
+  for (const int threads : {2, 3}) {
+    ThreadPool::global().resize(threads);
+    check_equal(summed, Run<T, Cell>(p, w, true, fn, known));
+  }
+  ThreadPool::global().resize(1);
+}
+
+template <class Cell>
+void check_equal_rows_of_cell() {
+  for (const int bits : {0, 1, 2 | 4, 1 | 4 | 32, 2 | 128, 256 | 512, 64, 8, 16 | 1}) {
+    check_equal_rows<double, Cell>(9, 13, bits);
+    check_equal_rows<float, Cell>(9, 13, bits);
+    check_equal_rows<float, Cell>(2, 40, bits);
+  }
+  check_equal_rows<float, Cell>(9, 13, 1, AnyActivations::named("softmax", "sigmoid"));
+}
+
+TEST(equal_rows_simple_rnn) { check_equal_rows_of_cell<SimpleRnn>(); }
+TEST(equal_rows_gru) { check_equal_rows_of_cell<Gru>(); }
+TEST(equal_rows_gru_reset_after) { check_equal_rows_of_cell<GruResetAfter>(); }
+TEST(equal_rows_lstm) { check_equal_rows_of_cell<Lstm>(); }
+
+TEST(distinct_rows) {
+  const std::vector<std::int64_t> ids{5, -1, 5, std::int64_t{1} << 62, -1, 0, 5};
+  bptt::DistinctRows rows;
+  CHECK(!rows.build(ids.data(), 7, 3));
+  CHECK(rows.build(ids.data(), 7, 4));
+  CHECK_EQ(rows.count(), 4);
+  for (Index i = 0; i < 7; ++i) {
+    const Index first = rows.first(rows.of(i));
+    CHECK(first <= i && ids[std::size_t(first)] == ids[std::size_t(i)]);
+  }
+  CHECK(rows.build(ids.data(), 1, 1));  // again, with less
+  CHECK_EQ(rows.count(), 1);
+  // None where a copy of the sums takes as long as the products, or where they need a lot of
+  // memory.
+  CHECK_EQ(bptt::detail::most_distinct_rows(1000, 16, 1024), 0);
+  CHECK_EQ(bptt::detail::most_distinct_rows(1000, 32, 1024), 500);
+  CHECK_EQ(bptt::detail::most_distinct_rows(1000, 72, 2048), 500);
+  CHECK_EQ(bptt::detail::most_distinct_rows(1000000, 1000, 1 << 20), 64);
+}
+
 TEST(simple_rnn) { check_cell<SimpleRnn>(); }
 TEST(gru) { check_cell<Gru>(); }
 TEST(gru_reset_after) { check_cell<GruResetAfter>(); }

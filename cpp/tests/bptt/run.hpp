@@ -84,6 +84,12 @@ struct Loss {
         c_all(draw(p.n * p.t * p.h, seed + 4, 1.0)) {}
 };
 
+/// What a caller knows of x besides its values.
+struct Known {
+  std::vector<std::int64_t> row_ids;
+  bool x_by_id = false;  // the gradient of x is only summed by them
+};
+
 /// The library's run of a problem, with the gradients of sum(w . outputs).
 template <class T, class Cell>
 struct Run {
@@ -92,11 +98,12 @@ struct Run {
 
   static Values cast(const Array& a) { return Values(a.begin(), a.end()); }
 
-  Run(const Problem& p, const Loss& loss, bool sequences, const AnyActivations& fn = {}) {
+  Run(const Problem& p, const Loss& loss, bool sequences, const AnyActivations& fn = {},
+      const Known& known = {}) {
     Values x = cast(p.x);
     const Values k = cast(p.kernel), r = cast(p.recurrent), b = cast(p.bias), h0 = cast(p.h0),
                  c0 = cast(p.c0), mi = cast(p.input_dropout), mr = cast(p.recurrent_dropout);
-    for (Index i = 0; i < p.n * p.t; ++i) {  // padding holds NaN
+    for (Index i = 0; known.row_ids.empty() && i < p.n * p.t; ++i) {  // padding holds NaN
       const bool masked = !p.mask.empty() && p.mask[std::size_t(i)] == 0;
       if (!masked && (p.lengths.empty() || i % p.t < p.lengths[std::size_t(i / p.t)])) continue;
       for (Index j = 0; j < p.f; ++j) x[std::size_t(i * p.f + j)] = T(NAN);
@@ -116,6 +123,7 @@ struct Run {
     };
     in.input_dropout = factors(mi, p.f);
     in.recurrent_dropout = factors(mr, p.h);
+    if (!known.row_ids.empty()) in.row_ids = known.row_ids.data();
     in.go_backwards = p.go_backwards;
     in.zero_output_for_mask = p.zero_output;
     const int rows = p.kind == "gru_reset_after" ? 2 : 1;
@@ -165,6 +173,7 @@ struct Run {
     bptt::InputGradients<T> leaving{dx.data(), dh0.data(), dc0.data(),
                                     dk.data(), dr.data(),  b.empty() ? nullptr : db.data(),
                                     rows};
+    leaving.x_by_id = known.x_by_id;
     bptt::backward<T, Cell>(in, bw, fn, outputs.saved, arriving, leaving);
   }
 };
