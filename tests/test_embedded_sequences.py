@@ -146,3 +146,21 @@ def test_fit_is_the_same_at_any_thread_count():
             np.testing.assert_array_equal(one, many)
     finally:
         elman.set_num_threads(before)
+
+
+def test_explain_counts_the_rows_that_are_multiplied():
+    ids = words((16, 20))
+    count = np.unique(ids).size
+    table, layer = layers.Embedding(WORDS, WIDTH), layers.LSTM(UNITS, dropout=0.1)
+    x = table(ids)
+    layer(x)
+    text, of_shape = layer.explain(x), layer.explain(x.shape)
+    assert f"{count} of 320 rows of x are different" in text
+    assert "of 320 rows" not in of_shape
+    assert "of 320 rows" not in layer.explain(x, training=True)  # dropout makes them differ
+    flops = [float(t.split("MFLOP")[0].split(";")[-1]) for t in (text, of_shape)]
+    saved = 2 * (320 - count) * WIDTH * 4 * UNITS / 1e6
+    assert flops[1] - flops[0] == pytest.approx(saved, abs=0.02)
+    stack = layers.RNN([layers.LSTMCell(UNITS), layers.GRUCell(UNITS)])
+    stack(x)
+    assert stack.explain(x).count("of 320 rows") == 1

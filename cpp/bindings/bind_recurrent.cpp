@@ -160,17 +160,18 @@ void bind_recurrent(nb::module_& m) {
           "explain",
           [](const FusedCell& cell, const std::vector<Index>& x_shape, bool training,
              const std::string& dtype, bool return_sequences, bool scheduled, Index used_steps,
-             bool masks_per_gate) {
-            return cell.explain(
-                Shape(x_shape.begin(), x_shape.end()), parse_dtype(dtype),
-                {training, return_sequences, scheduled, used_steps, masks_per_gate});
+             bool masks_per_gate, std::optional<Tensor> x) {
+            bptt::CallForm form{training, return_sequences, scheduled, used_steps, masks_per_gate};
+            if (x) form.distinct_rows = cell.distinct_rows(*x);
+            return cell.explain(Shape(x_shape.begin(), x_shape.end()), parse_dtype(dtype), form);
           },
           nb::arg("x_shape"), nb::arg("training") = false, nb::arg("dtype") = "float32",
           nb::arg("return_sequences") = false, nb::arg("scheduled") = false,
-          nb::arg("used_steps") = -1, nb::arg("masks_per_gate") = false,
+          nb::arg("used_steps") = -1, nb::arg("masks_per_gate") = false, nb::arg("x") = nb::none(),
           "What a call with x of that shape runs: kernel, tiles, threads, bytes; in words. "
           "scheduled: with a mask, lengths or resets, used_steps of which are computed (-1: not "
-          "known). masks_per_gate: with dropout that differs by gate.")
+          "known). masks_per_gate: with dropout that differs by gate. x: itself, where it may come "
+          "from an embedding.")
       .def_prop_ro("kind", &FusedCell::name)
       .def_prop_ro("units", &FusedCell::units)
       .def_prop_ro("gates", &FusedCell::gates);

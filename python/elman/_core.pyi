@@ -590,9 +590,9 @@ class FusedCell:
         Returns (output, [states]); with return_state_sequences the states after every step, (N, T, H), follow the last ones. Shapes: x (N, T, F), kernel (F, G*H), recurrent_kernel (H, G*H), bias (G*H,) or (2, G*H), initial_state one (N, H) per state, mask bool (N, T), input_dropout (1 or G, N, F), recurrent_dropout (1 or G, N, H), reset_mask bool (N, T), lengths int64 (N,). Where reset_mask is true a row starts anew from initial_state, or from zeros.
         """
 
-    def explain(self, x_shape: Sequence[int], training: bool = False, dtype: str = 'float32', return_sequences: bool = False, scheduled: bool = False, used_steps: int = -1, masks_per_gate: bool = False) -> str:
+    def explain(self, x_shape: Sequence[int], training: bool = False, dtype: str = 'float32', return_sequences: bool = False, scheduled: bool = False, used_steps: int = -1, masks_per_gate: bool = False, x: Tensor | None = None) -> str:
         """
-        What a call with x of that shape runs: kernel, tiles, threads, bytes; in words. scheduled: with a mask, lengths or resets, used_steps of which are computed (-1: not known). masks_per_gate: with dropout that differs by gate.
+        What a call with x of that shape runs: kernel, tiles, threads, bytes; in words. scheduled: with a mask, lengths or resets, used_steps of which are computed (-1: not known). masks_per_gate: with dropout that differs by gate. x: itself, where it may come from an embedding.
         """
 
     @property

@@ -313,6 +313,8 @@ class BuiltinCell(Layer):
             drops = training and (0 < self.dropout < 1 or 0 < self.recurrent_dropout < 1)
             per_gate = self._mask_count() > 1
             count = "one mask per gate" if per_gate else "one mask for all gates"
+            if training and 0 < self.dropout < 1:
+                form.pop("x", None)  # it is not x that the kernel multiplies
             text = fused.explain(
                 x_shape, training, self.dtype, masks_per_gate=drops and per_gate, **form
             )

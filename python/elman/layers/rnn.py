@@ -260,6 +260,8 @@ class RNN(TakesStates, CarriedStates):
             form["used_steps"] = shape[0] * shape[1]
         elif given and counted is not True:
             form["used_steps"] = int(np.asarray(counted).astype(np.int64).sum())
+        if isinstance(x, core.Tensor):
+            form["x"] = x
         text = describe(self.cell, shape, training, **form).replace("\n", "\n  ")
         where = f"{shape} {self.dtype}, {core.config()['isa']}"
         return f"{type(self).__name__} {self.name!r} on {where}: {text}"

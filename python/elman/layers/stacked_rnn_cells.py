@@ -184,6 +184,7 @@ class StackedRNNCells(Layer):
             text = describe(cell, shape, training, **own).replace("\n", "\n    ")
             texts.append(f"{type(cell).__name__}: {text}")
             shape = (*x_shape[:2], *output_shape(cell))
+            form.pop("x", None)  # that of the first cell
         return "cell after cell over the sequence\n  " + "\n  ".join(texts)
 
     def reset_dropout_mask(self) -> None:

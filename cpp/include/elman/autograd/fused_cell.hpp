@@ -70,6 +70,9 @@ class FusedCell {
     return bptt::describe(plan(dims, dtype, whole), name_, dims, whole);
   }
 
+  /// How many rows of x a call without dropout multiplies, if it knows that many are equal; else 0.
+  [[nodiscard]] virtual Index distinct_rows(const Tensor&) const { return 0; }
+
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] int gates() const { return gates_; }
   [[nodiscard]] int states() const { return states_; }
@@ -409,6 +412,19 @@ class FusedCellOf final : public FusedCell {
                                 const bptt::CallForm& form) const override {
     return dtype == DType::float32 ? bptt::make_plan<float, Cell>(dims, form)
                                    : bptt::make_plan<double, Cell>(dims, form);
+  }
+
+  [[nodiscard]] Index distinct_rows(const Tensor& x) const override {
+    if (x.ndim() != 3 || !x.row_ids().defined()) return 0;
+    const auto count = [&]<class T>() {
+      bptt::Inputs<T> in;
+      in.dims = {x.dim(0), x.dim(1), x.dim(2), units()};
+      in.row_ids = x.row_ids().template data<std::int64_t>();
+      const bptt::DistinctRows* rows = bptt::detail::find_distinct_rows<T, Cell>(in);
+      return rows == nullptr ? Index{0} : rows->count();
+    };
+    return x.dtype() == DType::float32 ? count.template operator()<float>()
+                                       : count.template operator()<double>();
   }
 
   std::vector<Tensor> run(RecurrentInputs&& in) override {

@@ -19,6 +19,7 @@ struct CallForm {
   Index used_steps = -1;        // of all rows together; -1: all of them
   bool masks_per_gate = false;  // dropout
   bool by_rows = false;         // activations of all units of a row
+  Index distinct_rows = 0;      // of x, where each of them is multiplied once; 0: not known
 };
 
 /// Figures of one forward run (and, with training, of what it keeps for the backward run).
@@ -109,11 +110,16 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
   const Index all = d.batch * d.time, steps = form.used_steps < 0 ? all : form.used_steps;
   Plan plan;
   plan.flops = flops<Cell>(d, steps);
+  const bool known = form.distinct_rows > 0;
+  if (known) {
+    plan.flops -= 2.0 * double(steps - form.distinct_rows) * Cell::kGates * double(d.units) *
+                  double(d.features);
+  }
   const Partition share = partition<T, Cell>(d, steps);
   plan.threads = share.parts;
   plan.by_units = share.by_units;
   const Index rows = (d.batch + share.row_parts() - 1) / share.row_parts();
-  plan.projects_input = rows <= kFewRows && d.time > 1;
+  plan.projects_input = known || (rows <= kFewRows && d.time > 1);
   plan.tile_rows = kernels::TileShape<kS>::rows(rows);
   plan.tile_blocks = kernels::TileShape<kS>::blocks(plan.tile_rows);
   plan.lanes = simd::kWidth<T>;
@@ -125,11 +131,13 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
   if (form.scheduled) in.reset = &marks_a_schedule;
   WorkspaceSize size;
   const bool as_one = detail::share_as_one(d, share);
-  ForwardRows<T, Cell, AnyActivations>::count(in, form.training, false, form.by_rows,
+  ForwardRows<T, Cell, AnyActivations>::count(in, form.training, known, form.by_rows,
                                               as_one ? d.batch : rows, as_one ? share : Partition{},
                                               size);
   plan.workspace_bytes = size.bytes() * std::size_t(as_one ? 1 : share.row_parts());
   if (form.scheduled) plan.workspace_bytes += std::size_t(steps) * sizeof(Schedule::Entry);
+  plan.workspace_bytes +=
+      std::size_t(form.distinct_rows * (d.features + Cell::kSlots * hp)) * sizeof(T);
   if (form.training) {
     const Index per_step = (Cell::kSlots + (Cell::kStates == 2 ? 1 : 0)) * hp;
     const Index states = form.return_sequences ? 0 : all * d.units;
@@ -182,7 +190,11 @@ inline std::string describe(const Plan& plan, const std::string& cell, const Dim
            : plan.by_units   ? " threads, the units of each step split between them\n"
                              : " threads, the batch split between them\n");
   if (form.scheduled) text += detail::schedule_text(d, form) + "\n";
-  text += plan.projects_input
+  text += form.distinct_rows > 0
+              ? std::to_string(form.distinct_rows) + " of " + std::to_string(d.batch * d.time) +
+                    " rows of x are different, as an embedding says: their input projection is one "
+                    "product, ahead of the loop\n"
+          : plan.projects_input
               ? "few rows: the input projection of many steps is one product, ahead of the loop\n"
               : "input and recurrent product of a step are one accumulation\n";
   if (form.by_rows) text += std::string(detail::kByRows) + "row by row\n";
