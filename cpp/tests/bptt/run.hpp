@@ -103,7 +103,7 @@ struct Run {
     Values x = cast(p.x);
     const Values k = cast(p.kernel), r = cast(p.recurrent), b = cast(p.bias), h0 = cast(p.h0),
                  c0 = cast(p.c0), mi = cast(p.input_dropout), mr = cast(p.recurrent_dropout);
-    for (Index i = 0; known.row_ids.empty() && i < p.n * p.t; ++i) {  // padding holds NaN
+    for (Index i = 0; i < p.n * p.t; ++i) {  // padding holds NaN
       const bool masked = !p.mask.empty() && p.mask[std::size_t(i)] == 0;
       if (!masked && (p.lengths.empty() || i % p.t < p.lengths[std::size_t(i / p.t)])) continue;
       for (Index j = 0; j < p.f; ++j) x[std::size_t(i * p.f + j)] = T(NAN);

@@ -260,7 +260,7 @@ class RNN(TakesStates, CarriedStates):
             form["used_steps"] = shape[0] * shape[1]
         elif given and counted is not True:
             form["used_steps"] = int(np.asarray(counted).astype(np.int64).sum())
-        if isinstance(x, core.Tensor):
+        if isinstance(x, core.Tensor) and x.dtype == self.dtype:
             form["x"] = x
         text = describe(self.cell, shape, training, **form).replace("\n", "\n  ")
         where = f"{shape} {self.dtype}, {core.config()['isa']}"

@@ -420,7 +420,7 @@ class FusedCellOf final : public FusedCell {
       bptt::Inputs<T> in;
       in.dims = {x.dim(0), x.dim(1), x.dim(2), units()};
       in.row_ids = x.row_ids().template data<std::int64_t>();
-      const bptt::DistinctRows* rows = bptt::detail::find_distinct_rows<T, Cell>(in);
+      const bptt::DistinctRows* rows = bptt::detail::find_distinct_rows<T, Cell>(in, nullptr);
       return rows == nullptr ? Index{0} : rows->count();
     };
     return x.dtype() == DType::float32 ? count.template operator()<float>()

@@ -141,7 +141,9 @@ class Tensor {
     out.impl_ = impl_->row_ids;
     return out;
   }
-  /// For the operation that made the tensor. Foreign memory, which may change, is copied.
+  /// For the operation that made the tensor, and whose backward pass sums the gradient by them: it
+  /// may get the gradients of rows of one number summed at one of them. Foreign memory, which may
+  /// change, is copied.
   void set_row_ids(const Tensor& ids) {
     impl_->row_ids = ids.impl_->storage->owner == nullptr ? ids.impl_ : ids.copy().impl_;
   }

@@ -9,31 +9,44 @@
 
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/problem.hpp"
+#include "elman/bptt/schedule.hpp"
 #include "elman/bptt/weights.hpp"
 
 namespace elman::bptt {
 
 /// The rows of x by their ids, as an embedding gives them: a batch of text has few different words.
 /// Numbered in the order of their first positions; position n T + t is input time t of sample n.
+/// A number stands for kMostEqual positions at most, and the next ones get another: sums over them,
+/// one after the other, stay short.
 class DistinctRows {
  public:
-  /// False for more than `most` of them; then nothing else may be asked.
-  bool build(const std::int64_t* ids, Index positions, Index most) {
-    const std::size_t size = std::bit_ceil(2 * std::size_t(std::min(positions, most)) + 2);
+  static constexpr Index kMostEqual = 256;
+
+  /// Of the positions position(i) for i < count, out of `all`; others have no number. False for
+  /// more than `most` rows; then nothing else may be asked.
+  template <class Position>
+  bool build(const std::int64_t* ids, Index all, Index count, Index most,
+             const Position& position) {
+    const std::size_t size = std::bit_ceil(2 * std::size_t(std::min(count, most)) + 2);
     const int shift = 64 - std::countr_zero(size);
     table_.assign(size, -1);
-    of_.resize(std::size_t(positions));
+    of_.resize(std::size_t(all));
     first_.clear();
-    for (Index i = 0; i < positions; ++i) {
+    equal_.clear();
+    for (Index i = 0; i < count; ++i) {
+      const Index p = position(i);
       // Fibonacci hashing: consecutive ids, whose low bits alone differ, fall far apart.
-      std::size_t at = std::size_t(std::uint64_t(ids[i]) * 0x9E3779B97F4A7C15U >> shift);
-      while (table_[at] >= 0 && ids[first(table_[at])] != ids[i]) at = (at + 1) & (size - 1);
-      if (table_[at] < 0) {
-        if (count() == most) return false;
-        table_[at] = count();
-        first_.push_back(i);
+      std::size_t at = std::size_t(std::uint64_t(ids[p]) * 0x9E3779B97F4A7C15U >> shift);
+      while (table_[at] >= 0 && ids[first(table_[at])] != ids[p]) at = (at + 1) & (size - 1);
+      Index& number = table_[at];
+      if (number < 0 || equal_[std::size_t(number)] == kMostEqual) {
+        if (this->count() == most) return false;
+        number = this->count();
+        first_.push_back(p);
+        equal_.push_back(0);
       }
-      of_[std::size_t(i)] = table_[at];
+      ++equal_[std::size_t(number)];
+      of_[std::size_t(p)] = number;
     }
     return true;
   }
@@ -44,43 +57,54 @@ class DistinctRows {
   [[nodiscard]] const std::int64_t* numbers() const { return of_.data(); }
   /// The first position of a row.
   [[nodiscard]] Index first(Index number) const { return first_[std::size_t(number)]; }
-  /// Its elements.
+  /// The elements of some rows, one row after the other.
   template <class T>
-  [[nodiscard]] const T* row(const Inputs<T>& in, Index number) const {
-    return in.x.at(first(number) / in.dims.time, first(number) % in.dims.time);
+  void copy(const Inputs<T>& in, Range rows, T* to) const {
+    for (Index i = rows.begin; i < rows.end; ++i, to += in.dims.features) {
+      std::copy_n(in.x.at(first(i) / in.dims.time, first(i) % in.dims.time), in.dims.features, to);
+    }
   }
 
  private:
-  std::vector<Index> table_, first_;
+  std::vector<Index> table_, first_, equal_;
   std::vector<std::int64_t> of_;
 };
 
 namespace detail {
 
-/// How many different rows x may have so that they pay. What is saved of the products with the
-/// kernel has to be worth a copy of the sums of each row, which takes as long as so many features.
-inline Index most_distinct_rows(Index rows, Index features, Index bytes_of_sums) {
+/// How many different rows x may have so that they pay, where each takes so many bytes. What is
+/// saved of the products with the kernel has to be worth a copy of the sums of each row, which
+/// takes as long as so many features.
+inline Index most_distinct_rows(Index rows, Index features, Index bytes) {
   constexpr Index kMostBytes = Index{64} << 20, kNearBytes = Index{512} << 10;
   constexpr Index kFeaturesNear = 16, kFeaturesFar = 36;  // of sums in L2, and of more
   const auto paying = [&](Index copied) {
     return features <= copied ? 0 : rows - rows * copied / features;
   };
-  const Index near = std::min(paying(kFeaturesNear), kNearBytes / bytes_of_sums);
-  const Index far = std::min(paying(kFeaturesFar), kMostBytes / bytes_of_sums);
+  const Index near = std::min(paying(kFeaturesNear), kNearBytes / bytes);
+  const Index far = std::min(paying(kFeaturesFar), kMostBytes / bytes);
   return std::max(near, far);
 }
 
-/// The calling thread's, or nullptr where nothing is known of x or too many rows are different.
+/// Those of the steps that are computed, in memory of the calling thread; nullptr where nothing is
+/// known of x or too many rows are different.
 template <class T, class Cell>
-inline const DistinctRows* find_distinct_rows(const Inputs<T>& in) {
+inline const DistinctRows* find_distinct_rows(const Inputs<T>& in, const Schedule* schedule) {
   constexpr Index kLeastRows = 64;
   const Dims& d = in.dims;
-  const Index rows = d.batch * d.time;
+  const Index all = d.batch * d.time, rows = schedule == nullptr ? all : schedule->total();
   if (in.row_ids == nullptr || in.input_dropout.gates != 0 || rows < kLeastRows) return nullptr;
-  const Index bytes = Cell::kSlots * simd::padded<T>(d.units) * Index(sizeof(T));
-  const Index most = most_distinct_rows(rows, d.features, bytes);
+  const Index elements = Cell::kSlots * simd::padded<T>(d.units) + d.features;
+  const Index most = most_distinct_rows(rows, d.features, elements * Index(sizeof(T)));
+  if (most <= 0) return nullptr;
   static thread_local DistinctRows distinct;
-  return most > 0 && distinct.build(in.row_ids, rows, most) ? &distinct : nullptr;
+  const bool pays = schedule == nullptr
+                        ? distinct.build(in.row_ids, all, rows, most, [](Index i) { return i; })
+                        : distinct.build(in.row_ids, all, rows, most, [&](Index i) {
+                            const Schedule::Entry& entry = schedule->entries()[i];
+                            return entry.sample * d.time + in.time(entry.step);
+                          });
+  return pays ? &distinct : nullptr;
 }
 
 /// The product of `count` rows of x with the kernel of phase P for some blocks, from the bias on:
@@ -122,9 +146,7 @@ class KnownSums {
     sums_ = kernels::thread_scratch<T, 17>(count * size_);
     const double flops = 2.0 * double(count) * double(features) * double(size_);
     parallel_for(flops, count, [&](Index begin, Index end) {
-      for (Index i = begin; i < end; ++i) {
-        std::copy_n(distinct_->row(in, i), features, rows + i * features);
-      }
+      distinct_->copy(in, {begin, end}, rows + begin * features);
       for_phases<Cell>([&]<int P>() {
         Side<T> x;
         x.a = rows + begin * features;

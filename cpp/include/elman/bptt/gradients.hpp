@@ -30,7 +30,7 @@ class WeightGradients {
 
   void run(const BackwardWeights<T, Cell>& weights) {
     if (rows_ == 0) return clear();
-    if (distinct_ != nullptr && (out_.kernel != nullptr || sums_inputs())) sum_by_row();
+    if (distinct_ != nullptr) sum_by_row();
     if (out_.kernel != nullptr) kernel();
     if (out_.recurrent_kernel != nullptr) {
       for_phases<Cell>([&]<int P>() { recurrent_kernel<P>(); });
@@ -121,8 +121,6 @@ class WeightGradients {
     a.index_step = sizeof(Schedule::Entry) / sizeof(std::int32_t);
   }
 
-  [[nodiscard]] bool sums_inputs() const { return out_.x != nullptr && out_.x_by_id; }
-
   // The sums of dz over the positions of each distinct row of x.
   void sum_by_row() {
     const std::int64_t* numbers = distinct_->numbers();
@@ -144,9 +142,7 @@ class WeightGradients {
     const Dims& d = in_.dims;
     const Index count = distinct_->count();
     T* rows = kernels::thread_scratch<T, 16>(count * d.features);
-    for (Index i = 0; i < count; ++i) {
-      std::copy_n(distinct_->row(in_, i), d.features, rows + i * d.features);
-    }
+    distinct_->copy(in_, {0, count}, rows);
     kernels::Rows<T> a, b;
     a.base = rows;
     a.inner = d.features;

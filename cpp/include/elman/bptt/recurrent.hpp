@@ -68,7 +68,7 @@ inline void forward(const Inputs<T>& in, const ForwardWeights<T, Cell>& weights,
   const Dims& d = in.dims;
   if (d.batch == 0 || d.units == 0) return;
   const Schedule* schedule = detail::make_schedule(in);
-  const KnownSums<T, Cell> known(in, weights, detail::find_distinct_rows<T, Cell>(in));
+  const KnownSums<T, Cell> known(in, weights, detail::find_distinct_rows<T, Cell>(in, schedule));
   with_activations<T, Cell>(activations, [&](const auto& fn) {
     using Rows = ForwardRows<T, Cell, std::decay_t<decltype(fn)>>;
     const auto size = [&](Index rows, Partition threads) {
@@ -108,7 +108,8 @@ inline void backward(const Inputs<T>& in, const BackwardWeights<T, Cell>& weight
           Rows(in, schedule, weights, fn, saved, gradients, out, rows, threads, workspace).run();
         });
   });
-  const DistinctRows* distinct = detail::find_distinct_rows<T, Cell>(in);
+  const bool sums = out.kernel != nullptr || (out.x != nullptr && out.x_by_id);
+  const DistinctRows* distinct = sums ? detail::find_distinct_rows<T, Cell>(in, schedule) : nullptr;
   WeightGradients<T, Cell>(in, schedule, distinct, saved, out).run(weights);
 }
 

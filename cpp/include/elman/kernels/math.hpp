@@ -113,7 +113,7 @@ struct Squash<float> {
   static constexpr float kExpm1[] = {2.0000000212559143f,  -1.9999999249917043f,
                                      1.333320497573897f,   -0.66667417941881591f,
                                      0.26781019376827583f, -0.088888783491042298f};
-  // From where on results stay: e^-x has overflown at kLeast and is 0 at kMost.
+  // From where on results stay: e^-x has overflown at kLeast, at kMost it is nothing beside 1.
   static constexpr float kLeast = -89.0f, kMost = 88.0f, kMostTanh = 10.0f;
 };
 template <>
@@ -197,7 +197,8 @@ inline __attribute__((always_inline)) void squash(Packet<T>* sigmoids, Packet<T>
   }
 }
 
-/// 1 / (1 + e^-x). Accuracy: 4 ulp; 0 and 1 at the infinities, NaN stays NaN.
+/// 1 / (1 + e^-x). Accuracy: 4 ulp of normal numbers, less than the smallest of them may be 0;
+/// 0 and 1 at the infinities, NaN stays NaN.
 template <class T>
 inline __attribute__((always_inline)) Packet<T> sigmoid(const Packet<T>& x) {
   Packet<T> y = x;

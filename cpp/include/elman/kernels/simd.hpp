@@ -214,7 +214,8 @@ template <class T>
 inline constexpr T kRoundMagic = sizeof(T) == 4 ? T(12582912.0) : T(6755399441055744.0);
 
 /// 2^n for an integral n given as n + kRoundMagic; exact for -126 <= n <= 127 (float), and the
-/// same for double with -1022 <= n <= 1023.
+/// same for double with -1022 <= n <= 1023. One more is infinite, one less 0 (one float or double
+/// at a time: 2^n itself).
 template <class P, class T>
 inline P power_of_two(const P& magic_n) {
   if constexpr (sizeof(P) == sizeof(T)) {
