@@ -41,6 +41,7 @@
 #include "elman/bptt/conv_lstm.hpp"
 #include "elman/bptt/conv_problem.hpp"
 #include "elman/bptt/conv_tiles.hpp"
+#include "elman/bptt/distinct_rows.hpp"
 #include "elman/bptt/forward.hpp"
 #include "elman/bptt/gradients.hpp"
 #include "elman/bptt/input_side.hpp"
