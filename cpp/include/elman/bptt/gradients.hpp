@@ -137,22 +137,6 @@ class WeightGradients {
     scatter_add_rows(saved_.slots, step_, numbers, rows_, by_row_);
   }
 
-  // The distinct rows of x times their sums.
-  void kernel_by_row() {
-    const Dims& d = in_.dims;
-    const Index count = distinct_->count();
-    T* rows = kernels::thread_scratch<T, 16>(count * d.features);
-    distinct_->copy(in_, {0, count}, rows);
-    kernels::Rows<T> a, b;
-    a.base = rows;
-    a.inner = d.features;
-    b.base = by_row_;
-    b.inner = step_;
-    a.inner_count = b.inner_count = count;
-    const Target to{out_.kernel, d.features, in_.input_dropout, Cell::kXGate.data(), 0, kG};
-    add_product(a, b, to, count, !out_.overwrite);
-  }
-
   // What the positions of a distinct row get together, at the first of them.
   void inputs_by_row(const BackwardWeights<T, Cell>& weights) {
     const Dims& d = in_.dims;
@@ -169,10 +153,21 @@ class WeightGradients {
   }
 
   void kernel() {
-    if (by_row_ != nullptr) return kernel_by_row();
     const Dims& d = in_.dims;
-    kernels::Rows<T> a;
-    const kernels::Rows<T> b = gate_gradients();
+    const Target to{out_.kernel, d.features, in_.input_dropout, Cell::kXGate.data(), 0, kG};
+    kernels::Rows<T> a, b;
+    if (by_row_ != nullptr) {  // the distinct rows of x times their sums
+      const Index count = distinct_->count();
+      T* rows = kernels::thread_scratch<T, 16>(count * d.features);
+      distinct_->copy(in_, {0, count}, rows);
+      a.base = rows;
+      a.inner = d.features;
+      b.base = by_row_;
+      b.inner = step_;
+      a.inner_count = b.inner_count = count;
+      return add_product(a, b, to, count, !out_.overwrite);
+    }
+    b = gate_gradients();
     a.base = in_.x.data;
     a.outer = in_.x.row;
     a.inner = in_.x.step;
@@ -184,7 +179,6 @@ class WeightGradients {
         a.inner = -a.inner;
       }
     }
-    const Target to{out_.kernel, d.features, in_.input_dropout, Cell::kXGate.data(), 0, kG};
     add_product(a, b, to, rows_, !out_.overwrite);
   }
 

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "elman/bptt/distinct_rows.hpp"
 #include "elman/bptt/partition.hpp"
 #include "elman/bptt/phase.hpp"
 #include "elman/bptt/schedule.hpp"
 #include "elman/bptt/weights.hpp"
+#include "elman/bptt/whole_rows.hpp"
 #include "elman/core/workspace.hpp"
 
 namespace elman::bptt {
@@ -171,7 +173,7 @@ class InputSide {
   void copy_known(Index k, Range rows, int parts) {
     rows.end = std::min(rows.end, rows_.active(k));
     const auto from = [&](Index row) { return known_.at(rows_.sample(row), rows_.time(row, k)); };
-    const auto copy = [&](Range share) {
+    const auto copy = [&](int, Range share) {
       for (Index row = share.begin; row < share.end; ++row) {
         const T* const next = from(std::min(row + 1, share.end - 1));
         const T* const now = from(row);
@@ -183,11 +185,7 @@ class InputSide {
       }
     };
     constexpr Index kShared = 32 * 1024;  // elements that are worth a second thread
-    if (parts == 1 || rows.size() * known_.size() < kShared) return copy(rows);
-    ThreadPool::global().run(parts, [&](int part) {
-      const Range share = part_range(rows.size(), parts, part);
-      copy({rows.begin + share.begin, rows.begin + share.end});
-    });
+    for_whole_rows(rows.size() * known_.size() < kShared ? 1 : parts, rows, std::ref(copy));
   }
 
   void project(Index k0, Index k1, int parts) {
