@@ -112,6 +112,95 @@ TEST(rows_beside_do_not_change_a_row) {
   }
 }
 
+// A tile of any height and width: its sums against those of its rows and blocks one by one, which
+// have to be the same bits, and those against double precision.
+template <class T, int Slots, int Gates>
+void check_tiles() {
+  constexpr Index kW = simd::kWidth<T>, kBlocks = 11, kRows = 6, kX = 19, kH = 33;
+  using G = kernels::Gating<Slots, Gates>;
+  const auto x = random_values<T>(kRows * kX, 11), h = random_values<T>(kRows * kH, 12);
+  const auto wx = random_values<T>(kBlocks * kX * Gates * kW, 13);
+  const auto wh = random_values<T>(kBlocks * kH * Gates * kW, 14);
+  const auto init = random_values<T>(kRows * Slots * kBlocks * kW, 15);
+  const auto sums = [&](Index row, int rows, Index block, int blocks,
+                        kernels::TileOrder order = {}) {
+    std::vector<T> out(static_cast<std::size_t>(rows * blocks * Slots * kW));
+    kernels::Tile<T> tile;
+    tile.init = init.data() + (row * Slots * kBlocks + block) * kW;
+    tile.init_row = Slots * kBlocks * kW;
+    tile.init_block = kW;
+    tile.init_slot = kBlocks * kW;
+    tile.out = out.data();
+    tile.out_row = blocks * Slots * kW;
+    tile.out_block = Slots * kW;
+    tile.out_slot = kW;
+    const auto side = [&](const std::vector<T>& a, const std::vector<T>& w, Index depth) {
+      constexpr Index kStep = Gates * kW;
+      return kernels::Operand<T>{a.data() + row * depth,           depth,         1,  //
+                                 w.data() + block * depth * kStep, depth * kStep, kStep, depth};
+    };
+    tile.x = side(x, wx, kX);
+    tile.h = side(h, wh, kH);
+    kernels::run_tile<T, G>(rows, blocks, tile, order);
+    return out;
+  };
+  const auto from = [](const std::vector<T>& v, Index at) { return v.begin() + at; };
+  for (Index row = 0; row < kRows; ++row) {
+    for (Index block = 0; block < kBlocks; ++block) {
+      const auto one = sums(row, 1, block, 1);
+      for (Index i = 0; i < Slots * kW; ++i) {
+        const Index slot = i / kW, lane = i % kW;
+        double sum = init[std::size_t(((row * Slots + slot) * kBlocks + block) * kW + lane)];
+        double size = std::abs(sum);
+        const auto add = [&](double a, double w) {
+          sum += a * w;
+          size += std::abs(a * w);
+        };
+        for (Index k = 0; slot < Gates && k < kX; ++k) {
+          add(x[std::size_t(row * kX + k)],
+              wx[std::size_t(((block * kX + k) * Gates + slot) * kW + lane)]);
+        }
+        for (Index k = 0; slot >= Slots - Gates && k < kH; ++k) {
+          add(h[std::size_t(row * kH + k)],
+              wh[std::size_t(((block * kH + k) * Gates + slot - (Slots - Gates)) * kW + lane)]);
+        }
+        const double bound = (kX + kH + 1) * std::numeric_limits<T>::epsilon() * size;
+        CHECK(std::abs(one[std::size_t(i)] - sum) <= bound);
+      }
+    }
+  }
+  for (int rows = 1; rows <= kRows; ++rows) {
+    for (int blocks = 1; blocks <= kBlocks; ++blocks) {
+      for (const kernels::TileOrder order :
+           {kernels::TileOrder{false, false}, {true, false}, {false, true}}) {
+        const auto all = sums(0, rows, 0, blocks, order);
+        bool same = true;
+        for (Index row = 0; row < rows; ++row) {
+          for (Index block = 0; block < blocks; ++block) {
+            const auto one = sums(row, 1, block, 1);
+            same = same && std::equal(one.begin(), one.end(),
+                                      from(all, (row * blocks + block) * Slots * kW));
+          }
+        }
+        CHECK(same);
+      }
+    }
+  }
+}
+
+TEST(float_tiles_of_any_height_and_width) {
+  check_tiles<float, 1, 1>();
+  check_tiles<float, 2, 2>();
+  check_tiles<float, 3, 3>();
+  check_tiles<float, 4, 3>();
+  check_tiles<float, 4, 4>();
+}
+TEST(double_tiles_of_any_height_and_width) {
+  check_tiles<double, 1, 1>();
+  check_tiles<double, 4, 3>();
+  check_tiles<double, 4, 4>();
+}
+
 // Of any tile, all of them or a part, whatever their addresses.
 template <int Rows>
 void check_fetches(Index depth) {
@@ -151,7 +240,9 @@ void check_fetches(Index depth) {
 TEST(fetching_ahead_changes_no_sum) {
   for (const Index depth : {1, 2, 17, 300}) {
     check_fetches<6>(depth);
+    check_fetches<5>(depth);
     check_fetches<4>(depth);
+    check_fetches<3>(depth);
     check_fetches<2>(depth);
     check_fetches<1>(depth);
   }

@@ -59,14 +59,7 @@ inline void add_gate_by_gate(const Side<T>& side, int first_slot, Index row, Ind
       tile.x.w_block = side.depth * kG * kW;
       tile.x.w_k = kG * kW;
       tile.x.depth = side.depth;
-      for (int u = 0; u < blocks;) {  // a tile of one slot may be narrower than this group
-        const int width = kernels::blocks_for<1>(height, blocks - u);
-        kernels::Tile<T> part = tile;
-        part.init = part.out = out + u * kS * kW;
-        part.x.w += u * tile.x.w_block;
-        kernels::run_tile<T, kernels::Gating<1, 1>>(height, width, part);
-        u += width;
-      }
+      kernels::run_tile<T, kernels::Gating<1, 1>>(height, blocks, tile);
       r += height;
     }
   }
@@ -97,15 +90,12 @@ __attribute__((always_inline)) inline kernels::Operand<T> operand(const Side<T>&
 inline constexpr Index kPanelBytes = (simd::kRegisters == 32 ? 320 : 160) * 1024;
 
 /// So few rows are neither packed nor summed in passes, which take memory of the thread.
-template <class Gates>
-constexpr Index most_plain_rows(Index rows) {
-  return 2 * kernels::TileShape<Gates::kSlots>::rows(rows);
-}
+inline constexpr Index kMostPlainRows = kernels::kMostUnpackedRows;
 
 /// Passes over a depth whose weights for `width` blocks do not fit into L2.
 template <class T, class Gates>
 inline int passes(Index rows, Index depth, int width) {
-  if (rows <= most_plain_rows<Gates>(rows)) return 1;
+  if (rows <= kMostPlainRows) return 1;
   const Index longest = kPanelBytes / (width * kWeightsOfK<T, Gates> * Index(sizeof(T)));
   return depth <= longest ? 1 : int((depth + longest - 1) / longest);
 }
@@ -114,7 +104,7 @@ inline int passes(Index rows, Index depth, int width) {
 /// enough read them.
 template <class T, class Gates>
 inline bool packs_rows(Index rows, Index depth, Index blocks) {
-  return rows > most_plain_rows<Gates>(rows) && rows * depth * Index(sizeof(T)) > kPanelBytes &&
+  return rows > kMostPlainRows && rows * depth * Index(sizeof(T)) > kPanelBytes &&
          blocks * Gates::kGates >= 64;
 }
 
@@ -141,12 +131,13 @@ __attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Range k) {
   return out;
 }
 
-/// Whether the weights of all blocks exceed L2, so that a step finds those of the last step gone.
+/// Bytes of the weights of all blocks. From kColdBytes on a step finds those of the last step gone
+/// from L2; from kernels::kStreamBytes on they are fetched ahead.
 template <class T, class Gates>
-inline bool streams_weights(Index rows, Index depth, Index blocks) {
-  const Index bytes = depth * blocks * kWeightsOfK<T, Gates> * Index(sizeof(T));
-  return rows > most_plain_rows<Gates>(rows) && bytes > kernels::kStreamBytes;
+inline Index weight_bytes(Index depth, Index blocks) {
+  return depth * blocks * kWeightsOfK<T, Gates> * Index(sizeof(T));
 }
+inline constexpr Index kColdBytes = 1024 * 1024;
 
 /// The weights of some blocks for a part of the depth of x and h, one after the other.
 template <class T, class Gates>
@@ -167,8 +158,8 @@ __attribute__((noinline)) void list_weights(const StepProduct<T>& p, Index block
 /// One tile of sums, init included.
 template <class T, class Gates>
 __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int height,
-                                         Index block, int width, const T* init, T* sums,
-                                         kernels::Fetches<T>* fetches) {
+                                         Index block, int width, kernels::TileOrder order,
+                                         const T* init, T* sums, kernels::Fetches<T>* fetches) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
   // Every member is given: to clear all of them first takes a tenth of a small step.
@@ -186,20 +177,7 @@ __attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int
                               operand<T, Gates>(p.x, row, height, block),
                               operand<T, Gates>(p.h, row, height, block),
                               fetches};
-  kernels::run_tile<T, kernels::Gating<kS, Gates::kGates>>(height, width, tile);
-}
-
-/// The sums of a product's only row for any number of blocks, which are walked through in either
-/// direction.
-template <class T, class Gates>
-inline void row_sums(const StepProduct<T>& p, const Blocks& blocks, T* sums) {
-  Walk walk(blocks);
-  const auto width = [](Index left) { return kernels::blocks_for<Gates::kSlots>(1, left); };
-  for (Range some; (some = walk.take(width)).size() != 0;) {
-    tile_sums<T, Gates>(p, 0, 1, some.begin, int(some.size()), nullptr,
-                        sums + (some.begin - blocks.begin) * Gates::kSlots * simd::kWidth<T>,
-                        nullptr);
-  }
+  kernels::run_tile<T, kernels::Gating<kS, Gates::kGates>>(height, width, tile, order);
 }
 
 /// The sums of some rows and blocks whose gates have operands of their own. x before h as in
@@ -331,10 +309,11 @@ inline void run_phase(const StepProduct<T>& p, Index rows, const Blocks& blocks,
   const Index depth = p.x.depth + p.h.depth;
   constexpr int kMostSums = 48;
   alignas(64) T tile_buffer[kMostSums * kW];
-  // A single row has the sums of many blocks made before their epilogue: more to overlap there.
+  // Rows of a single tile have the sums of many blocks made before their epilogue: more to overlap
+  // there.
   const auto width_of = [&](Index left) {
-    return rows == 1 ? int(std::min<Index>(left, kMostSums / kS))
-                     : kernels::blocks_for<kS>(tallest, left);
+    return rows == tallest ? int(std::min<Index>(left, kMostSums / (kS * tallest)))
+                           : kernels::blocks_for<kS>(tallest, left);
   };
   Walk walk(blocks);
   Range taken = walk.take(width_of);
@@ -344,7 +323,9 @@ inline void run_phase(const StepProduct<T>& p, Index rows, const Blocks& blocks,
   if (detail::packs_rows<T, Gates>(rows, depth, blocks.size())) {
     product = &packed.set(detail::pack_rows<T, Gates>(p, rows));
   }
-  const bool streams = detail::streams_weights<T, Gates>(rows, depth, blocks.size());
+  const Index weight_bytes = detail::weight_bytes<T, Gates>(depth, blocks.size());
+  const bool cold = weight_bytes > detail::kColdBytes;
+  const bool streams = weight_bytes > kernels::kStreamBytes && rows > detail::kMostPlainRows;
   kernels::FetchList<T> list;
   kernels::Fetches<T> fetches;
   for (; taken.size() != 0; taken = walk.take(width_of)) {
@@ -382,12 +363,11 @@ inline void run_phase(const StepProduct<T>& p, Index rows, const Blocks& blocks,
       for (Index row = 0; row < rows;) {
         const int height = kernels::TileShape<kS>::rows(rows - row);
         T* sums = passes == 1 ? buffer : buffer + row * width * kS * kW;
-        if (rows == 1) {  // what it touches lies in lines one after the other: nothing to fetch
-          detail::row_sums<T, Gates>(*part, {block, block + width, blocks.backwards}, sums);
-        } else {
-          detail::tile_sums<T, Gates>(*part, row, height, block, width, pass == 0 ? nullptr : sums,
-                                      sums, fetch(row, height));
-        }
+        const bool single = rows == 1;  // touches lines one after the other: nothing to fetch
+        const kernels::TileOrder order{single && blocks.backwards, cold && row == 0};
+        detail::tile_sums<T, Gates>(*part, row, height, block, width, order,
+                                    pass == 0 ? nullptr : sums, sums,
+                                    single ? nullptr : fetch(row, height));
         if (last) {
           detail::end_tile<T, Gates>(epilogue, finish, {row, row + height}, block, width, sums);
         }

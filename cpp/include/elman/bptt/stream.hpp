@@ -124,11 +124,11 @@ class Stream {
     const Index depth = features() + units(), blocks = hp_ / kW;
     for_phases<Cell>([&]<int P>() {
       using Phase = typename Cell::template Phase<P>;
-      const Index plain = detail::most_plain_rows<Phase>(rows_);
-      const int width = kernels::TileShape<Phase::kSlots>::blocks(int(plain / 2));
+      using Shape = kernels::TileShape<Phase::kSlots>;
+      const int width = Shape::blocks(Shape::kMaxRows);
       if (detail::passes<T, Phase>(rows_, depth, width) > 1 ||
           detail::packs_rows<T, Phase>(rows_, depth, blocks)) {
-        most = std::min(most, plain);
+        most = std::min(most, detail::kMostPlainRows);
       }
     });
     return most;

@@ -158,6 +158,12 @@ struct Tile {
   Fetches<T>* fetches = nullptr;
 };
 
+/// In which order a tile walks through its weights.
+struct TileOrder {
+  bool backwards = false;  // from the last block on
+  bool cold = false;       // they come from beyond L2: no lines are left out for a later pass
+};
+
 // A cell accumulates into `slots` sums per unit. x feeds the first `gates` of them and h the last
 // `gates`: the same ones where slots == gates; GRU with reset_after keeps the two candidate sums
 // apart (4 slots, 3 gates).
@@ -172,10 +178,10 @@ namespace detail {
 // on the rows beside it nor on the number of threads.
 template <class T, int R, int U, int S, int G, int First, bool Panel, bool Fetch = false>
 inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
-                                                      const Operand<T>& op,
+                                                      const Operand<T>& op, Index block = 0,
                                                       Fetches<T>* fetches = nullptr) {
   constexpr int kW = simd::kWidth<T>;
-  const T* w = op.w;
+  const T* w = op.w + block * op.w_block;
   const Index w_k = G == 1 ? op.w_k : Index(G) * kW;
   const T* a = op.a;
   const Index a_k = Panel ? R : op.k_stride;
@@ -232,17 +238,17 @@ inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
 // A panel product updates a large C: its lines are fetched while the sums run and added at the end.
 // The time loop's sums start from `init`, which is at hand.
 template <class T, int R, int U, class Gates, bool Panel, bool Fetch>
-__attribute__((noinline)) void sum_tile(const Tile<T>& t) {
+__attribute__((noinline)) void sum_tile(const Tile<T>& t, Index block) {
   constexpr int S = Gates::kSlots;
   Packet<T> acc[R][U][S];
-  const T* init = t.init;
+  const T* init = t.init == nullptr ? nullptr : t.init + block * t.init_block;
+  T* out = t.out + block * t.out_block;
   if constexpr (Panel) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-      for (int u = 0; u < U; ++u) simd::prefetch(t.out + r * t.out_row + u * t.out_block);
+      for (int u = 0; u < U; ++u) simd::prefetch(out + r * t.out_row + u * t.out_block);
     }
-    init = nullptr;
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -251,15 +257,15 @@ __attribute__((noinline)) void sum_tile(const Tile<T>& t) {
 #pragma GCC unroll 4
       for (int s = 0; s < S; ++s) {
         acc[r][u][s] =
-            init == nullptr
+            Panel || init == nullptr
                 ? simd::zero<T>()
                 : simd::loadu<T>(init + r * t.init_row + u * t.init_block + s * t.init_slot);
       }
     }
   }
-  accumulate<T, R, U, S, Gates::kGates, 0, Panel, Fetch>(acc, t.x, t.fetches);
+  accumulate<T, R, U, S, Gates::kGates, 0, Panel, Fetch>(acc, t.x, block, t.fetches);
   if constexpr (!Panel) {
-    accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel, Fetch>(acc, t.h, t.fetches);
+    accumulate<T, R, U, S, Gates::kGates, Gates::kFirstH, Panel, Fetch>(acc, t.h, block, t.fetches);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -268,12 +274,12 @@ __attribute__((noinline)) void sum_tile(const Tile<T>& t) {
 #pragma GCC unroll 4
       for (int s = 0; s < S; ++s) {
         if constexpr (Panel) {
-          if (t.init != nullptr) {
-            const T* from = t.init + r * t.init_row + u * t.init_block;
+          if (init != nullptr) {
+            const T* from = init + r * t.init_row + u * t.init_block;
             acc[r][u][s] = simd::add(simd::loadu<T>(from), acc[r][u][s]);
           }
         }
-        simd::storeu<T>(t.out + r * t.out_row + u * t.out_block + s * t.out_slot, acc[r][u][s]);
+        simd::storeu<T>(out + r * t.out_row + u * t.out_block + s * t.out_slot, acc[r][u][s]);
       }
     }
   }
@@ -282,83 +288,133 @@ __attribute__((noinline)) void sum_tile(const Tile<T>& t) {
 // Fetching takes a second loop around that over k, which tiles with nothing to fetch go without:
 // some per cent. A low tile is soon done; what it fetches is asked for before it starts.
 template <class T, int R, int U, class Gates, bool Panel>
-inline void tile_product(const Tile<T>& t) {
+inline void tile_product(const Tile<T>& t, Index block) {
   if (t.fetches != nullptr) {
     if constexpr (R >= 4 && std::is_same_v<T, float>) {
-      return sum_tile<T, R, U, Gates, Panel, true>(t);
+      return sum_tile<T, R, U, Gates, Panel, true>(t, block);
     }
     t.fetches->burst();
   }
-  sum_tile<T, R, U, Gates, Panel, false>(t);
+  sum_tile<T, R, U, Gates, Panel, false>(t, block);
 }
 
 }  // namespace detail
 
 // Tile shapes. 24 of AVX-512's 32 registers (12 of AVX2's 16) hold accumulators, the rest the
 // operands; few rows take more blocks at once, because a chain of dependent FMAs needs 8
-// independent ones beside it. A tile with more sums than that runs in passes, see run_wide().
+// independent ones beside it, better 12. A tile with more sums than that runs in passes, see
+// run_wide().
 template <int Slots>
 struct TileShape {
   static constexpr int kBudget = simd::kRegisters == 32 ? 24 : 12;
   static constexpr int kMaxRows = 6;
   static constexpr bool wide(int rows) { return rows * Slots > kBudget; }
+  /// Blocks that a tile of some rows sums at once, at most.
   static constexpr int blocks(int rows) {
-    if (wide(rows)) return 2;
-    const int fit = kBudget / (rows * Slots);
-    const int cap = rows <= 2 && Slots == 1 ? 8 : 4;
-    return fit >= 8 && cap >= 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
+    if (wide(rows)) return kBudget / rows;
+    const int fit = kBudget / (rows * Slots), cap = rows <= 2 && Slots == 1 ? 8 : 4;
+    const int most = fit < cap ? fit : cap;
+    return rows == 1 && most == 3 ? 2 : most;  // a single row waits for weights, not for registers
   }
-  /// The next tile height for `left` rows: 6, 4, 2, 1. Of one or two sums a unit, a tile of two
-  /// rows has so few side by side that it takes as long as one of four: eight rows are two of
-  /// those.
+  /// The next tile height for `left` rows: any up to six. Six and one would read the weights for a
+  /// single row again, and a tile of two rows has so few sums side by side that it takes nearly as
+  /// long as one of four.
   static constexpr int rows(Index left) {
-    if (left == 8 && Slots <= 2) return 4;
-    return left >= kMaxRows ? kMaxRows : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    if (left <= kMaxRows) return static_cast<int>(left);
+    return left <= 8 ? 4 : kMaxRows;
   }
-  static constexpr int kMaxBlocks = blocks(1);
 };
+
+/// How many of `left` blocks a tile of `rows` takes next: 1, 2, 3, 4, 6 or 8, the last two times
+/// about equally many.
+template <int Slots>
+constexpr int blocks_for(int rows, Index left) {
+  const int most = TileShape<Slots>::blocks(rows);
+  if (left >= 2 * most) return most;
+  const int blocks = static_cast<int>(left <= most ? left : (left + 1) / 2);
+  return blocks == 5 ? 3 : blocks == 7 ? 4 : blocks;
+}
 
 namespace detail {
 
-/// A tile whose sums exceed the registers: two packets of sums per row and pass, two gates of a
-/// block or, where only one side feeds a sum, the same gate of two blocks. More rows per tile read
-/// the weights, which lie in L2, less often: 64 bytes per 12 FMAs instead of 128.
+/// R rows and `count` blocks of a tile from `block` on: one of the numbers that blocks_for() gives.
+template <class T, int R, int Most, class Gates, bool Panel>
+inline void run_narrow(const Tile<T>& tile, Index block, int count) {
+  const auto sum = [&]<int U>() { tile_product<T, R, U, Gates, Panel>(tile, block); };
+  if constexpr (Most >= 8) {
+    if (count == 8) return sum.template operator()<8>();
+  }
+  if constexpr (Most >= 6) {
+    if (count == 6) return sum.template operator()<6>();
+  }
+  if constexpr (Most >= 4) {
+    if (count == 4) return sum.template operator()<4>();
+  }
+  if constexpr (Most >= 3) {
+    if (count == 3) return sum.template operator()<3>();
+  }
+  if constexpr (Most >= 2) {
+    if (count == 2) return sum.template operator()<2>();
+  }
+  sum.template operator()<1>();
+}
+
+/// Sums of a tile that exceed the registers, for up to P = kBudget / R blocks: P packets of sums
+/// per row and pass, P gates of a block or, what remains of them or where only one side feeds a
+/// sum, the same gate of all blocks. More rows per tile read the weights, which lie in L2, less
+/// often: 64 bytes per 12 FMAs instead of 128.
+/// The gates of a pass lie side by side; cold, they are those of every kPasses-th place, so that
+/// each pass touches all lines in order. What skips lines runs ahead of the processor's own
+/// fetching: at 9 GB/s from memory, not 23.
 template <class T, int R, class Gates>
-inline void run_wide(int blocks, const Tile<T>& t) {
+inline void run_wide(const Tile<T>& t, Index first, int blocks, bool cold) {
   constexpr Index kW = simd::kWidth<T>;
-  constexpr int kG = Gates::kGates, kFirstH = Gates::kFirstH;
-  const auto side = [](Operand<T> op, Index block, int gate, bool gates) {
-    op.w += block * op.w_block + gate * kW;
-    if (gates) op.w_block = kW;
-    op.w_k = kG * kW;
-    return op;
-  };
-  // The sums of `slot` and its neighbour in a block, or of `slot` in two blocks.
-  const auto pass = [&](int block, int slot, bool gates, int count) {
+  constexpr int kG = Gates::kGates, kFirstH = Gates::kFirstH, kShared = kG - kFirstH;
+  constexpr int kMost = TileShape<Gates::kSlots>::blocks(R);
+  constexpr int kRun = kShared < kMost ? kShared : kMost, kPasses = kShared / kRun;
+  // The sums of `count` slots of a block, `apart` from each other, or of one slot in as many
+  // blocks (apart = 0).
+  const auto pass = [&](Index block, int slot, int apart, int count) {
+    const auto side = [&](Operand<T> op, int gate) {
+      op.w += block * op.w_block + gate * kW;
+      if (apart != 0) op.w_block = apart * kW;
+      op.w_k = kG * kW;
+      return op;
+    };
     Tile<T> part = t;
     if (t.init != nullptr) part.init += block * t.init_block + slot * t.init_slot;
     part.out += block * t.out_block + slot * t.out_slot;
-    if (gates) {
-      part.init_block = t.init_slot;
-      part.out_block = t.out_slot;
+    if (apart != 0) {
+      part.init_block = apart * t.init_slot;
+      part.out_block = apart * t.out_slot;
     }
-    part.x = slot < kG ? side(t.x, block, slot, gates) : Operand<T>{};
-    part.h = slot >= kFirstH ? side(t.h, block, slot - kFirstH, gates) : Operand<T>{};
-    if (count == 2) return tile_product<T, R, 2, Gating<1, 1>, false>(part);
-    tile_product<T, R, 1, Gating<1, 1>, false>(part);
+    part.x = slot < kG ? side(t.x, slot) : Operand<T>{};
+    part.h = slot >= kFirstH ? side(t.h, slot - kFirstH) : Operand<T>{};
+    run_narrow<T, R, kMost, Gating<1, 1>, false>(part, 0, count);
   };
-  for (int block = 0; block < blocks; ++block) {
-    for (int slot = kFirstH; slot + 1 < kG; slot += 2) pass(block, slot, true, 2);
+  for (Index block = first; block < first + blocks; ++block) {
+    const int apart = cold ? kPasses : 1, next = cold ? 1 : kRun;
+    for (int i = 0; i < kPasses; ++i) pass(block, kFirstH + i * next, apart, kRun);
   }
-  const auto over_blocks = [&](int slot) {
-    for (int block = 0; block < blocks; block += 2) {
-      pass(block, slot, false, block + 1 < blocks ? 2 : 1);
-    }
-  };
-  if constexpr ((kG - kFirstH) % 2 != 0) over_blocks(kG - 1);
+  for (int slot = kFirstH + kPasses * kRun; slot < kG; ++slot) pass(first, slot, 0, blocks);
   for (int slot = 0; slot < kFirstH; ++slot) {
-    over_blocks(slot);
-    over_blocks(kG + slot);
+    pass(first, slot, 0, blocks);
+    pass(first, kG + slot, 0, blocks);
+  }
+}
+
+template <class T, int R, class Gates, bool Panel>
+inline void run_rows(const Tile<T>& tile, int blocks, TileOrder order) {
+  using Shape = TileShape<Gates::kSlots>;
+  for (int left = blocks; left > 0;) {
+    const int count = blocks_for<Gates::kSlots>(R, left);
+    const Index block = order.backwards ? left - count : blocks - left;
+    if constexpr (Shape::wide(R)) {
+      run_wide<T, R, Gates>(tile, block, count, order.cold);
+    } else {
+      run_narrow<T, R, Shape::blocks(R), Gates, Panel>(tile, block, count);
+    }
+    left -= count;
   }
 }
 
@@ -367,64 +423,31 @@ inline void run_wide(int blocks, const Tile<T>& t) {
 /// How often a tile walks through the depths of both sides.
 template <class Gates>
 constexpr Index walks(int rows, int blocks) {
-  if (!TileShape<Gates::kSlots>::wide(rows)) return 1;
-  constexpr int kShared = Gates::kGates - Gates::kFirstH;  // gates that both sides feed
-  const int pairs = (blocks + 1) / 2;
-  return blocks * (kShared / 2) + pairs * (kShared % 2 + Gates::kFirstH);
-}
-
-/// The same tile, moved on by some blocks.
-template <class T>
-inline Tile<T> next_blocks(Tile<T> t, Index blocks) {
-  if (t.init != nullptr) t.init += blocks * t.init_block;
-  t.out += blocks * t.out_block;
-  t.x.w += blocks * t.x.w_block;
-  t.h.w += blocks * t.h.w_block;
-  return t;
-}
-
-/// Runs a tile of `rows` (a height that TileShape::rows gives) by `blocks` (a power of two that
-/// fits beside the tallest tile).
-template <class T, class Gates, bool Panel = false>
-inline void run_tile(int rows, int blocks, const Tile<T>& tile) {
   using Shape = TileShape<Gates::kSlots>;
-  const auto with_rows = [&]<int R>() {
-    if constexpr (Shape::wide(R)) {
-      detail::run_wide<T, R, Gates>(blocks, tile);
-    } else {
-      constexpr int kMost = Shape::blocks(R);
-      if constexpr (Shape::wide(Shape::kMaxRows) && kMost < 2) {  // a wide tile takes two
-        if (blocks > kMost) {
-          for (int u = 0; u < blocks; u += kMost) {
-            detail::tile_product<T, R, kMost, Gates, Panel>(next_blocks(tile, u));
-          }
-          return;
-        }
-      }
-      if constexpr (kMost >= 8) {
-        if (blocks == 8) return detail::tile_product<T, R, 8, Gates, Panel>(tile);
-      }
-      if constexpr (kMost >= 4) {
-        if (blocks == 4) return detail::tile_product<T, R, 4, Gates, Panel>(tile);
-      }
-      if constexpr (kMost >= 2) {
-        if (blocks == 2) return detail::tile_product<T, R, 2, Gates, Panel>(tile);
-      }
-      detail::tile_product<T, R, 1, Gates, Panel>(tile);
-    }
-  };
-  if (rows == 6) return with_rows.template operator()<6>();
-  if (rows == 4) return with_rows.template operator()<4>();
-  if (rows == 2) return with_rows.template operator()<2>();
-  with_rows.template operator()<1>();
+  const int most = Shape::blocks(rows), groups = (blocks + most - 1) / most;
+  if (!Shape::wide(rows)) return groups;
+  constexpr int kShared = Gates::kGates - Gates::kFirstH;  // gates that both sides feed
+  const int run = kShared < most ? kShared : most;
+  return blocks * (kShared / run) + groups * (kShared % run + Gates::kFirstH);
 }
 
-/// The largest power of two that fits beside `rows` and does not exceed `left` blocks.
-template <int Slots>
-constexpr int blocks_for(int rows, Index left) {
-  int blocks = TileShape<Slots>::blocks(rows);
-  while (blocks > left) blocks /= 2;
-  return blocks;
+/// Runs a tile of `rows` (a height that TileShape::rows gives) by any number of blocks.
+template <class T, class Gates, bool Panel = false>
+inline void run_tile(int rows, int blocks, const Tile<T>& tile, TileOrder order = {}) {
+  switch (rows) {
+    case 6:
+      return detail::run_rows<T, 6, Gates, Panel>(tile, blocks, order);
+    case 5:
+      return detail::run_rows<T, 5, Gates, Panel>(tile, blocks, order);
+    case 4:
+      return detail::run_rows<T, 4, Gates, Panel>(tile, blocks, order);
+    case 3:
+      return detail::run_rows<T, 3, Gates, Panel>(tile, blocks, order);
+    case 2:
+      return detail::run_rows<T, 2, Gates, Panel>(tile, blocks, order);
+    default:
+      return detail::run_rows<T, 1, Gates, Panel>(tile, blocks, order);
+  }
 }
 
 }  // namespace elman::kernels
