@@ -54,8 +54,10 @@ inline Partition partition(const Dims& d, Index steps) {
   const Index weights = Cell::kGates * d.units * (d.features + d.units) * Index(sizeof(T));
   if (d.batch > kFewRows && weights < kSharedBytes) return rows;
   if (d.batch >= kManyRows * rows.parts && weights <= kManySharedBytes) return rows;
+  // Where rows can be shared instead, and without barriers, units have to outweigh them twice over.
   const double active = double(steps) / double(std::max<Index>(d.time, 1));
-  const Partition units{unit_parts<T, Cell>(active, d.units, d.units), true};
+  const double weight = rows.parts == 1 ? 2 : 1;
+  const Partition units{unit_parts<T, Cell>(weight * active, d.units, d.units), true};
   return units.parts >= rows.parts && units.parts > 1 ? units : rows;
 }
 

@@ -65,20 +65,27 @@ class ThreadPool {
 
   /// Parts to run now of those that a kernel of `flops` operations is planned for: 1 where they are
   /// few and the workers sleep. Waking one takes 10 us, or 100 after a longer rest, which a kernel
-  /// between much serial work would pay each time; where such kernels are dense, they wake it.
+  /// between much serial work would pay each time; where such kernels are dense, they wake it, the
+  /// less often the sooner it slept again.
   [[nodiscard]] int worth_waking(int parts, double flops) noexcept {
-    constexpr double kFlopsToWake = 4e6, kMissedToWake = 6e7;
+    constexpr double kFlopsToWake = 4e6, kSharedToPay = 2e7, kMostMissed = 64 * kMissedToWake;
     if (parts <= 1 || flops >= kFlopsToWake || size() == 1) return parts;
     if (inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
     const int last = std::min(parts, size()) - 2;
-    if (crew_ != nullptr && last < crew_->started && !worker_at(last).sleeps.load()) return parts;
+    if (crew_ != nullptr && last < crew_->started && !worker_at(last).sleeps.load()) {
+      shared_ += flops;
+      return parts;
+    }
     const auto now = std::chrono::steady_clock::now();
     if (now - missed_at_ > std::chrono::microseconds(200)) missed_ = 0;
     missed_at_ = now;
     missed_ += flops;
-    if (missed_ < kMissedToWake) return 1;
+    if (missed_ < missed_to_wake_) return 1;
+    missed_to_wake_ =
+        shared_ < kSharedToPay ? std::min(2 * missed_to_wake_, kMostMissed) : kMissedToWake;
     missed_ = 0;
+    shared_ = flops;
     return parts;
   }
 
@@ -98,6 +105,8 @@ class ThreadPool {
   }
 
  private:
+  static constexpr double kMissedToWake = 6e7;
+
   // kTaken: the caller did the part itself; a worker that was woken for it stays awake for a while.
   enum State : int { kIdle, kPosted, kTaken, kStop };
 
@@ -342,7 +351,9 @@ class ThreadPool {
   std::atomic<int> size_;
   std::atomic<bool> busy_{false};
   bool at_limit_ = false;
-  double missed_ = 0;  // flops that sleeping workers could have shared
+  // Flops that sleeping workers could have shared, after how many of them one is woken, and how
+  // many it has shared since it was woken last.
+  double missed_ = 0, missed_to_wake_ = kMissedToWake, shared_ = 0;
   std::chrono::steady_clock::time_point missed_at_, dispatched_, wary_until_;
   Job job_;
   Crew* crew_ = nullptr;
