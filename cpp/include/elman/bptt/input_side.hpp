@@ -91,7 +91,7 @@ class InputSide {
 
  private:
   static bool ahead(const Inputs<T>& in, Index rows) {
-    return rows <= kFewRows && in.dims.time > 1;
+    return projects_ahead<T, Cell>(in.dims, rows);
   }
 
   // Elements of the arrays below.

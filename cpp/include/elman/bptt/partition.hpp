@@ -9,9 +9,20 @@
 
 namespace elman::bptt {
 
-// Up to this many rows a step is a matrix-vector product that reads all weights for little work:
-// then the input projection of many steps at once takes half of that reading out of the loop.
+// Up to this many rows a step reads all weights for little work: threads that share its units read
+// a part of them each.
 inline constexpr Index kFewRows = 4;
+
+/// Whether the input projections of many steps are one product, ahead of the loop over them, of so
+/// many rows that go through the loop together. That takes half of the reading of weights out of
+/// the loop, but the sums go through memory. For one or two rows it pays if the kernel is more than
+/// what stays in L1, for a few more if it comes from memory.
+template <class T, class Cell>
+inline bool projects_ahead(const Dims& d, Index rows) {
+  constexpr Index kOfRow = 32 * 1024, kOfFew = 8 * 1024 * 1024;
+  const Index kernel = d.features * Cell::kGates * d.units * Index(sizeof(T));
+  return d.time > 1 && rows <= 6 && kernel > (rows <= 2 ? rows * kOfRow : kOfFew);
+}
 
 // Weights that fit into one core's L2 twice over are read from there, whoever reads them. With many
 // rows a thread, larger ones come from the last-level cache while the rows are summed; threads that

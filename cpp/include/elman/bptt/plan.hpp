@@ -119,7 +119,7 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
   plan.threads = share.parts;
   plan.by_units = share.by_units;
   const Index rows = (d.batch + share.row_parts() - 1) / share.row_parts();
-  plan.projects_input = known || (rows <= kFewRows && d.time > 1);
+  plan.projects_input = known || projects_ahead<T, Cell>(d, rows);
   plan.tile_rows = kernels::TileShape<kS>::rows(rows);
   plan.tile_blocks = kernels::TileShape<kS>::blocks(plan.tile_rows);
   plan.lanes = simd::kWidth<T>;
