@@ -89,6 +89,9 @@ __attribute__((always_inline)) inline kernels::Operand<T> operand(const Side<T>&
 // 1 MiB or more where there is AVX-512, 512 KiB elsewhere.
 inline constexpr Index kPanelBytes = (simd::kRegisters == 32 ? 320 : 160) * 1024;
 
+// Bytes of sums that are made before their epilogue, which finds them in L1.
+inline constexpr Index kSumBytes = 6 * 1024;
+
 /// So few rows are neither packed nor summed in passes, which take memory of the thread.
 inline constexpr Index kMostPlainRows = kernels::kMostUnpackedRows;
 
@@ -98,6 +101,24 @@ inline int passes(Index rows, Index depth, int width) {
   if (rows <= kMostPlainRows) return 1;
   const Index longest = kPanelBytes / (width * kWeightsOfK<T, Gates> * Index(sizeof(T)));
   return depth <= longest ? 1 : int((depth + longest - 1) / longest);
+}
+
+/// Blocks whose sums a tile makes before their epilogue. The more, the more chains overlap in it,
+/// and the less often rows are read; but their weights have to stay in L2 for the tiles behind, and
+/// where threads take blocks from each other, there are to be some left.
+template <class T, class Gates>
+inline Index group_width(Index rows, Index depth, const Blocks& blocks) {
+  using Shape = kernels::TileShape<Gates::kSlots>;
+  constexpr Index kSums = kSumBytes / (simd::kWidth<T> * Index(sizeof(T)));
+  const int tallest = Shape::rows(rows);
+  const Index most = Shape::blocks(tallest);
+  Index width = kSums / (Gates::kSlots * tallest);
+  if (rows > tallest) {
+    const Index bytes = std::max<Index>(depth, 1) * kWeightsOfK<T, Gates> * Index(sizeof(T));
+    width = std::min(width, kPanelBytes / bytes);
+  }
+  if (blocks.shared != nullptr) width = std::min(width, blocks.size() / 4);
+  return std::max<Index>(width / most, 1) * most;
 }
 
 /// Whether to pack the rows of a product: where they do not fit into L2 beside a panel, and blocks
@@ -305,16 +326,10 @@ inline void run_phase(const StepProduct<T>& p, Index rows, const Blocks& blocks,
       return run_gate_by_gate<T, Gates>(p, rows, blocks, epilogue, finish);
     }
   }
-  const int tallest = kernels::TileShape<kS>::rows(rows);
   const Index depth = p.x.depth + p.h.depth;
-  constexpr int kMostSums = 48;
-  alignas(64) T tile_buffer[kMostSums * kW];
-  // Rows of a single tile have the sums of many blocks made before their epilogue: more to overlap
-  // there.
-  const auto width_of = [&](Index left) {
-    return rows == tallest ? int(std::min<Index>(left, kMostSums / (kS * tallest)))
-                           : kernels::blocks_for<kS>(tallest, left);
-  };
+  alignas(64) T tile_buffer[detail::kSumBytes / sizeof(T)];
+  const Index group = detail::group_width<T, Gates>(rows, depth, blocks);
+  const auto width_of = [group](Index left) { return int(std::min(left, group)); };
   Walk walk(blocks);
   Range taken = walk.take(width_of);
   if (taken.size() == 0) return;  // others have done it all
