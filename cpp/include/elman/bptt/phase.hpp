@@ -105,19 +105,18 @@ inline int passes(Index rows, Index depth, int width) {
 
 /// Blocks whose sums a tile makes before their epilogue. The more, the more chains overlap in it,
 /// and the less often rows are read; but their weights have to stay in L2 for the tiles behind, and
-/// where threads take blocks from each other, there are to be some left.
+/// threads that take blocks from each other need smaller pieces.
 template <class T, class Gates>
 inline Index group_width(Index rows, Index depth, const Blocks& blocks) {
   using Shape = kernels::TileShape<Gates::kSlots>;
   constexpr Index kSums = kSumBytes / (simd::kWidth<T> * Index(sizeof(T)));
   const int tallest = Shape::rows(rows);
   const Index most = Shape::blocks(tallest);
-  Index width = kSums / (Gates::kSlots * tallest);
+  Index width = (blocks.shared == nullptr ? kSums : kSums / 4) / (Gates::kSlots * tallest);
   if (rows > tallest) {
     const Index bytes = std::max<Index>(depth, 1) * kWeightsOfK<T, Gates> * Index(sizeof(T));
     width = std::min(width, kPanelBytes / bytes);
   }
-  if (blocks.shared != nullptr) width = std::min(width, blocks.size() / 4);
   return std::max<Index>(width / most, 1) * most;
 }
 
