@@ -76,6 +76,7 @@ def test_explain_names_the_kernel(name):
     assert text.startswith(f"{cls.__name__} 'mine' on (3, 5, 4) float32, {isa}: ")
     assert "GFLOP/s to expect" in text
     assert "step by step" not in text
+    assert "on (0, 5, 4) float32" in cls(7).explain(X[:0])
 
 
 def test_a_stateful_layer_in_python():

@@ -86,6 +86,44 @@ TEST(a_depth_in_several_passes_changes_no_bit) {
   }
 }
 
+// Rows of a batch and each of them alone, whose input is projected ahead of the loop.
+template <class T, class Cell>
+void expect_same_row_alone(int bits) {
+  const Problem p = make<Cell>(7, 9, 900, 19, bits);
+  const Loss w(p, true, 24);
+  CHECK((!bptt::projects_ahead<T, Cell>({p.n, p.t, p.f, p.h}, p.n)));
+  CHECK((bptt::projects_ahead<T, Cell>({1, p.t, p.f, p.h}, 1)));
+  const Run<T, Cell> all(p, w, true);
+  for (const Index n : {0, 3, 6}) {
+    Loss one = w;
+    const auto cut = [&](Array& a, Index width) {
+      a = Array(a.begin() + n * width, a.begin() + (n + 1) * width);
+    };
+    cut(one.out, p.t * p.h);
+    cut(one.h, p.h);
+    cut(one.c, p.h);
+    cut(one.h_all, p.t * p.h);
+    cut(one.c_all, p.t * p.h);
+    const Run<T, Cell> alone(row_of(p, n), one, true);
+    const auto same = [&](const std::vector<T>& row, const std::vector<T>& rows) {
+      CHECK(std::equal(row.begin(), row.end(), rows.begin() + n * Index(row.size())));
+    };
+    same(alone.out, all.out);
+    same(alone.dx, all.dx);
+    same(alone.dh0, all.dh0);
+    same(alone.dc0, all.dc0);
+  }
+}
+
+TEST(a_row_alone_whose_input_is_projected_ahead) {
+  for (const int bits : {0, kState, kState | 4}) {
+    expect_same_row_alone<float, SimpleRnn>(bits);
+    expect_same_row_alone<double, Gru>(bits);
+    expect_same_row_alone<float, GruResetAfter>(bits);
+    expect_same_row_alone<float, Lstm>(bits);
+  }
+}
+
 template <class Cell>
 void expect_unpacked_equal() {
   for (const Index h : {1, 16, 37}) {

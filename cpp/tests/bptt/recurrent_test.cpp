@@ -111,6 +111,19 @@ void check_cell() {
   }
 }
 
+// Kernels for which one or two rows project their input ahead; with a dropout mask per gate LSTM
+// takes six of the nine steps at a time.
+template <class Cell>
+void check_projected_ahead() {
+  for (const int bits : {0, 3, 4, 8 | 2, 16, 16 | 1, 16 | 128, 8 | 512, 16 | 4 | 512}) {
+    for (const Index n : {1, 2}) {
+      CHECK((bptt::projects_ahead<float, Cell>({n, 9, 900, 19}, n)));
+      check_forward<float, Cell>(n, 9, 900, 19, bits);
+      check_forward<double, Cell>(n, 9, 900, 19, bits);
+    }
+  }
+}
+
 template <class T, class Cell>
 void check_threads() {
   for (const int bits : {0, 3, 15, 22, 130, 514 + 16, 1 + 2 + 4 + 256 + 512}) {
@@ -243,6 +256,15 @@ TEST(simple_rnn) { check_cell<SimpleRnn>(); }
 TEST(gru) { check_cell<Gru>(); }
 TEST(gru_reset_after) { check_cell<GruResetAfter>(); }
 TEST(lstm) { check_cell<Lstm>(); }
+TEST(projected_ahead_simple_rnn) { check_projected_ahead<SimpleRnn>(); }
+TEST(projected_ahead_gru) { check_projected_ahead<Gru>(); }
+TEST(projected_ahead_gru_reset_after) { check_projected_ahead<GruResetAfter>(); }
+TEST(projected_ahead_lstm) { check_projected_ahead<Lstm>(); }
+TEST(projected_ahead_of_a_few_rows) {
+  CHECK((bptt::projects_ahead<float, Lstm>({5, 7, 2100, 257}, 5)));
+  check_forward<float, Lstm>(5, 7, 2100, 257, 0);
+  check_forward<float, Lstm>(5, 7, 2100, 257, 16 | 512);
+}
 TEST(threads_simple_rnn) { check_threads<float, SimpleRnn>(); }
 TEST(threads_gru) { check_threads<double, Gru>(); }
 TEST(threads_gru_reset_after) { check_threads<float, GruResetAfter>(); }

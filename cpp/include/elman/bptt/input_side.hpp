@@ -21,8 +21,8 @@ namespace elman::bptt {
 inline constexpr Index kProjectionBytes = 128 * 1024, kMostProjectionBytes = 1024 * 1024;
 
 /// What x adds to the sums of a step, for some rows. With many rows it is an operand of the step's
-/// product; with few it is multiplied ahead of the loop, `chunk` steps at a time; where many rows
-/// are equal the sums of each are known.
+/// product; where projects_ahead() says so it is multiplied ahead of the loop, `chunk` steps at a
+/// time; where many rows are equal the sums of each are known.
 template <class T, class Cell>
 class InputSide {
   static constexpr Index kW = simd::kWidth<T>;
@@ -55,7 +55,8 @@ class InputSide {
   /// Bytes that the constructor takes for so many rows.
   static void count(const Inputs<T>& in, Index rows, bool known, bool ragged, bool training,
                     WorkspaceSize& size) {
-    const bool few = !known && (ahead(in, rows) || rows == 1);
+    // A single step of a row may read weights that are not packed.
+    const bool few = !known && (ahead(in, rows) || (rows == 1 && in.dims.time <= 1));
     const Sizes sizes(in, rows, few, known, ragged, training);
     size.template add<T>(sizes.copied).template add<T>(sizes.projected);
     size.template add<T*>(sizes.targets);

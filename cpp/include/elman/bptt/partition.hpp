@@ -67,7 +67,7 @@ inline Partition partition(const Dims& d, Index steps) {
   if (d.batch >= kManyRows * rows.parts && weights <= kManySharedBytes) return rows;
   // Where rows can be shared instead, and without barriers, units have to outweigh them twice over.
   const double active = double(steps) / double(std::max<Index>(d.time, 1));
-  const double weight = rows.parts == 1 ? 2 : 1;
+  const double weight = d.batch == 1 ? 2 : 1;
   const Partition units{unit_parts<T, Cell>(weight * active, d.units, d.units), true};
   return units.parts >= rows.parts && units.parts > 1 ? units : rows;
 }

@@ -152,7 +152,7 @@ __attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Range k) {
 }
 
 /// Bytes of the weights of all blocks. From kColdBytes on a step finds those of the last step gone
-/// from L2; from kernels::kStreamBytes on they are fetched ahead.
+/// from L2; from kernels::kStreamBytes on they are fetched ahead, for more than kMostPlainRows.
 template <class T, class Gates>
 inline Index weight_bytes(Index depth, Index blocks) {
   return depth * blocks * kWeightsOfK<T, Gates> * Index(sizeof(T));

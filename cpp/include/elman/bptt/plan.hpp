@@ -26,7 +26,7 @@ struct CallForm {
 struct Plan {
   int threads = 1;
   bool by_units = false;        // the threads share the units of each step, not the batch
-  bool projects_input = false;  // few rows: the input side of many steps is one product
+  bool projects_input = false;  // the input side of many steps is one product: projects_ahead()
   int tile_rows = 1, tile_blocks = 1, lanes = 1;
   double flops = 0;
   std::size_t weight_bytes = 0;     // packed forward weights
@@ -119,7 +119,8 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
   plan.threads = share.parts;
   plan.by_units = share.by_units;
   const Index rows = (d.batch + share.row_parts() - 1) / share.row_parts();
-  plan.projects_input = known || projects_ahead<T, Cell>(d, rows);
+  const bool as_one = detail::share_as_one(d, share);
+  plan.projects_input = known || projects_ahead<T, Cell>(d, as_one ? d.batch : rows);
   plan.tile_rows = kernels::TileShape<kS>::rows(rows);
   plan.tile_blocks = kernels::TileShape<kS>::blocks(plan.tile_rows);
   plan.lanes = simd::kWidth<T>;
@@ -130,7 +131,6 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
   const std::uint8_t marks_a_schedule = 0;
   if (form.scheduled) in.reset = &marks_a_schedule;
   WorkspaceSize size;
-  const bool as_one = detail::share_as_one(d, share);
   ForwardRows<T, Cell, AnyActivations>::count(in, form.training, known, form.by_rows,
                                               as_one ? d.batch : rows, as_one ? share : Partition{},
                                               size);

@@ -28,8 +28,8 @@ inline const Schedule* make_schedule(const Inputs<T>& in) {
 }
 
 /// Whether threads that share the rows of a batch go through one loop, where they can take rows
-/// over from each other. Few rows each have loops of their own: one that is shared does not project
-/// its input ahead.
+/// over from each other. Few rows each have loops of their own, which may project their input
+/// ahead.
 inline bool share_as_one(const Dims& d, Partition share) {
   return (d.batch + share.row_parts() - 1) / share.row_parts() > kFewRows;
 }

@@ -68,7 +68,7 @@ class ThreadPool {
   /// between much serial work would pay each time; where such kernels are dense, they wake it, the
   /// less often the sooner it slept again.
   [[nodiscard]] int worth_waking(int parts, double flops) noexcept {
-    constexpr double kFlopsToWake = 4e6, kSharedToPay = 2e7, kMostMissed = 64 * kMissedToWake;
+    constexpr double kFlopsToWake = 4e6, kMostMissed = 16 * kMissedToWake;
     if (parts <= 1 || flops >= kFlopsToWake || size() == 1) return parts;
     if (inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
@@ -79,6 +79,7 @@ class ThreadPool {
     }
     const auto now = std::chrono::steady_clock::now();
     if (now - missed_at_ > std::chrono::microseconds(200)) missed_ = 0;
+    if (now - missed_at_ > std::chrono::milliseconds(10)) missed_to_wake_ = kMissedToWake;
     missed_at_ = now;
     missed_ += flops;
     if (missed_ < missed_to_wake_) return 1;
@@ -105,7 +106,7 @@ class ThreadPool {
   }
 
  private:
-  static constexpr double kMissedToWake = 6e7;
+  static constexpr double kMissedToWake = 6e7, kSharedToPay = 2e7;
 
   // kTaken: the caller did the part itself; a worker that was woken for it stays awake for a while.
   enum State : int { kIdle, kPosted, kTaken, kStop };
@@ -351,9 +352,9 @@ class ThreadPool {
   std::atomic<int> size_;
   std::atomic<bool> busy_{false};
   bool at_limit_ = false;
-  // Flops that sleeping workers could have shared, after how many of them one is woken, and how
-  // many it has shared since it was woken last.
-  double missed_ = 0, missed_to_wake_ = kMissedToWake, shared_ = 0;
+  // Flops of small kernels that sleeping workers could have shared, after how many of them one is
+  // woken, and how many it has shared since it was woken last.
+  double missed_ = 0, missed_to_wake_ = kMissedToWake, shared_ = kSharedToPay;
   std::chrono::steady_clock::time_point missed_at_, dispatched_, wary_until_;
   Job job_;
   Crew* crew_ = nullptr;

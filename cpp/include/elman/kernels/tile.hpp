@@ -316,23 +316,24 @@ struct TileShape {
     const int most = fit < cap ? fit : cap;
     return rows == 1 && most == 3 ? 2 : most;  // a single row waits for weights, not for registers
   }
-  /// The next tile height for `left` rows: any up to six. Six and one would read the weights for a
-  /// single row again, and a tile of two rows has so few sums side by side that it takes nearly as
-  /// long as one of four.
+  /// The next tile height for `left` rows, 1 for none: any up to six. Six and one would read the
+  /// weights for a single row again, and a tile of two rows has so few sums side by side that it
+  /// takes nearly as long as one of four.
   static constexpr int rows(Index left) {
-    if (left <= kMaxRows) return static_cast<int>(left);
+    if (left <= kMaxRows) return left < 1 ? 1 : static_cast<int>(left);
     return left <= 8 ? 4 : kMaxRows;
   }
 };
 
-/// How many of `left` blocks a tile of `rows` takes next: 1, 2, 3, 4, 6 or 8, the last two times
-/// about equally many.
+/// How many of `left` blocks a tile of `rows` takes next: 1, 2, 3, 4, 6 or 8. The last two times
+/// are about equally many.
 template <int Slots>
 constexpr int blocks_for(int rows, Index left) {
   const int most = TileShape<Slots>::blocks(rows);
   if (left >= 2 * most) return most;
   const int blocks = static_cast<int>(left <= most ? left : (left + 1) / 2);
-  return blocks == 5 ? 3 : blocks == 7 ? 4 : blocks;
+  if (blocks == 5) return left > most ? 6 : 3;
+  return blocks != 7 ? blocks : left > most ? 8 : 4;
 }
 
 namespace detail {
@@ -376,6 +377,7 @@ inline void run_wide(const Tile<T>& t, Index first, int blocks, bool cold) {
   // blocks (apart = 0).
   const auto pass = [&](Index block, int slot, int apart, int count) {
     const auto side = [&](Operand<T> op, int gate) {
+      if (op.depth == 0) return Operand<T>{};
       op.w += block * op.w_block + gate * kW;
       if (apart != 0) op.w_block = apart * kW;
       op.w_k = kG * kW;

@@ -190,6 +190,7 @@ inline void winograd_kernel_gradient(const T* s, Index stride, Packet<T> (&dg)[9
 inline int winograd_blocks(Index left) {
   if (left == 3) return 3;
   if (left == 5) return 2;
+  if (left == 6 && TileShape<1>::blocks(TileShape<1>::kMaxRows) >= 4) return 4;
   return blocks_for<1>(TileShape<1>::kMaxRows, left);
 }
 
