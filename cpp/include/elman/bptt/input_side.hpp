@@ -39,7 +39,7 @@ class InputSide {
         rows_(rows),
         slots_(slots),
         hp_(simd::padded<T>(in.dims.units)) {
-    few_ = !known && (ahead(in, rows.count()) || !weights.is_packed());
+    few_ = !known && (projects_ahead<T, Cell>(in.dims, rows.count()) || !weights.is_packed());
     const Sizes sizes(in, rows.count(), few_, bool(known), ragged, slots != nullptr);
     chunk_ = sizes.chunk;
     copies_ = sizes.copies;
@@ -56,7 +56,8 @@ class InputSide {
   static void count(const Inputs<T>& in, Index rows, bool known, bool ragged, bool training,
                     WorkspaceSize& size) {
     // A single step of a row may read weights that are not packed.
-    const bool few = !known && (ahead(in, rows) || (rows == 1 && in.dims.time <= 1));
+    const bool few =
+        !known && (projects_ahead<T, Cell>(in.dims, rows) || (rows == 1 && in.dims.time <= 1));
     const Sizes sizes(in, rows, few, known, ragged, training);
     size.template add<T>(sizes.copied).template add<T>(sizes.projected);
     size.template add<T*>(sizes.targets);
@@ -91,10 +92,6 @@ class InputSide {
   }
 
  private:
-  static bool ahead(const Inputs<T>& in, Index rows) {
-    return projects_ahead<T, Cell>(in.dims, rows);
-  }
-
   // Elements of the arrays below.
   struct Sizes {
     Sizes(const Inputs<T>& in, Index rows, bool few, bool known, bool ragged, bool training) {

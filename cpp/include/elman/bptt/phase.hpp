@@ -85,6 +85,15 @@ __attribute__((always_inline)) inline kernels::Operand<T> operand(const Side<T>&
   return {a, 1, height, w, w_block, kStep, side.depth};
 }
 
+/// Bytes of the weights of some blocks. Where those of all blocks are more than kColdBytes, a step
+/// finds those of the last step gone from L2; where they are more than kernels::kStreamBytes, they
+/// are fetched ahead, for more than kMostPlainRows.
+template <class T, class Gates>
+inline Index weight_bytes(Index depth, Index blocks) {
+  return depth * blocks * kWeightsOfK<T, Gates> * Index(sizeof(T));
+}
+inline constexpr Index kColdBytes = 1024 * 1024;
+
 // Bytes of packed weights that one pass over the rows keeps in L2, beside the rows themselves:
 // 1 MiB or more where there is AVX-512, 512 KiB elsewhere.
 inline constexpr Index kPanelBytes = (simd::kRegisters == 32 ? 320 : 160) * 1024;
@@ -99,7 +108,7 @@ inline constexpr Index kMostPlainRows = kernels::kMostUnpackedRows;
 template <class T, class Gates>
 inline int passes(Index rows, Index depth, int width) {
   if (rows <= kMostPlainRows) return 1;
-  const Index longest = kPanelBytes / (width * kWeightsOfK<T, Gates> * Index(sizeof(T)));
+  const Index longest = kPanelBytes / weight_bytes<T, Gates>(1, width);
   return depth <= longest ? 1 : int((depth + longest - 1) / longest);
 }
 
@@ -114,8 +123,7 @@ inline Index group_width(Index rows, Index depth, const Blocks& blocks) {
   const Index most = Shape::blocks(tallest);
   Index width = (blocks.shared == nullptr ? kSums : kSums / 4) / (Gates::kSlots * tallest);
   if (rows > tallest) {
-    const Index bytes = std::max<Index>(depth, 1) * kWeightsOfK<T, Gates> * Index(sizeof(T));
-    width = std::min(width, kPanelBytes / bytes);
+    width = std::min(width, kPanelBytes / weight_bytes<T, Gates>(std::max<Index>(depth, 1), 1));
   }
   return std::max<Index>(width / most, 1) * most;
 }
@@ -150,14 +158,6 @@ __attribute__((noinline)) StepProduct<T> cut(const StepProduct<T>& p, Range k) {
   out.h = part(p.h, k.begin - p.x.depth, k.end - p.x.depth);
   return out;
 }
-
-/// Bytes of the weights of all blocks. From kColdBytes on a step finds those of the last step gone
-/// from L2; from kernels::kStreamBytes on they are fetched ahead, for more than kMostPlainRows.
-template <class T, class Gates>
-inline Index weight_bytes(Index depth, Index blocks) {
-  return depth * blocks * kWeightsOfK<T, Gates> * Index(sizeof(T));
-}
-inline constexpr Index kColdBytes = 1024 * 1024;
 
 /// The weights of some blocks for a part of the depth of x and h, one after the other.
 template <class T, class Gates>

@@ -276,29 +276,9 @@ inline void pack_panels(const Located<T>& at, bool factors, Range m, Index kc, T
     for (Index r = m.begin; r < m.end;) {
       const int height = TileShape<1>::rows(m.end - r);
       T* panel = panels + (r - m.begin) * kc;
-      const auto pack = [&]<int Height>() {
+      with_height(height, [&]<int Height>() {
         pack_panel_rows<T, Height>(at, factors, r, k0, k1, ahead, panel);
-      };
-      switch (height) {
-        case 6:
-          pack.template operator()<6>();
-          break;
-        case 5:
-          pack.template operator()<5>();
-          break;
-        case 4:
-          pack.template operator()<4>();
-          break;
-        case 3:
-          pack.template operator()<3>();
-          break;
-        case 2:
-          pack.template operator()<2>();
-          break;
-        default:
-          pack.template operator()<1>();
-          break;
-      }
+      });
       r += height;
     }
   }

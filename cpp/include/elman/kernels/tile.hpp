@@ -433,23 +433,29 @@ constexpr Index walks(int rows, int blocks) {
   return blocks * (kShared / run) + groups * (kShared % run + Gates::kFirstH);
 }
 
+/// f.operator()<rows>() for a height that TileShape::rows gives.
+template <class F>
+__attribute__((always_inline)) inline void with_height(int rows, const F& f) {
+  switch (rows) {
+    case 6:
+      return f.template operator()<6>();
+    case 5:
+      return f.template operator()<5>();
+    case 4:
+      return f.template operator()<4>();
+    case 3:
+      return f.template operator()<3>();
+    case 2:
+      return f.template operator()<2>();
+    default:
+      return f.template operator()<1>();
+  }
+}
+
 /// Runs a tile of `rows` (a height that TileShape::rows gives) by any number of blocks.
 template <class T, class Gates, bool Panel = false>
 inline void run_tile(int rows, int blocks, const Tile<T>& tile, TileOrder order = {}) {
-  switch (rows) {
-    case 6:
-      return detail::run_rows<T, 6, Gates, Panel>(tile, blocks, order);
-    case 5:
-      return detail::run_rows<T, 5, Gates, Panel>(tile, blocks, order);
-    case 4:
-      return detail::run_rows<T, 4, Gates, Panel>(tile, blocks, order);
-    case 3:
-      return detail::run_rows<T, 3, Gates, Panel>(tile, blocks, order);
-    case 2:
-      return detail::run_rows<T, 2, Gates, Panel>(tile, blocks, order);
-    default:
-      return detail::run_rows<T, 1, Gates, Panel>(tile, blocks, order);
-  }
+  with_height(rows, [&]<int R>() { detail::run_rows<T, R, Gates, Panel>(tile, blocks, order); });
 }
 
 }  // namespace elman::kernels
