@@ -34,7 +34,7 @@ struct GradientSlot {
   DType dtype = DType::float32;
   bool relevant = false;  // lies on a path from a source
   bool source = false;
-  Tensor gradient;  // undefined means zero
+  Tensor gradient = {};  // undefined means zero
 };
 
 }  // namespace detail

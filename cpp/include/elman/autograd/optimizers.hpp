@@ -43,7 +43,8 @@ inline constexpr double kFlopsPerElement = 12;
 
 template <class F>
 void over(const Variable& var, const F& body) {
-  elman::detail::parallel(kFlopsPerElement * static_cast<double>(var.size()), var.size(), body);
+  const double each = var.size() < kElementsOfOne ? 0 : kFlopsPerElement;
+  elman::detail::parallel(each * static_cast<double>(var.size()), var.size(), body);
 }
 
 // The pointers below never alias, which lets the compiler use whole vectors: slots are distinct

@@ -44,6 +44,7 @@ class BackwardRows {
     if (Cell::kStates == 2) dc_ = take();
     if (in.recurrent_dropout.per_gate()) per_gate_ = take();
     if (by_rows_ && Cell::kPhases > 1) d_inner_ = take();
+    if (threads.parts == 1 && out.kernel != nullptr) rouse_later(range.size());
   }
 
   static void count(const Inputs<T>& in, bool by_rows, Index rows, Partition threads,
@@ -66,6 +67,7 @@ class BackwardRows {
   /// The step before so many others, for those rows that have it.
   __attribute__((noinline)) void step(Index passed, Range rows) {
     if (passed == 0) start(rows);
+    if (passed == rouse_at_) ThreadPool::global().rouse(roused_);
     const Index k = rows_.steps() - 1 - passed;
     rows.end = std::min(rows.end, rows_.active(k));
     if (rows.size() <= 0) return;
@@ -127,6 +129,18 @@ class BackwardRows {
         arriving_.add_to_initial(d_initial, r, row);
       }
     }
+  }
+
+  // The threads that will share the weight gradients sleep while one runs the loop. To wake one may
+  // take as long as these flops of the last steps.
+  void rouse_later(Index rows) {
+    constexpr double kAhead = 5e6;
+    const Dims& d = in_.dims;
+    const double product = flops<Cell>(d, rows * rows_.steps()) / 2;
+    if (product < ThreadPool::kFlopsToWake) return;
+    const double step = 2.0 * double(rows) * Cell::kGates * double(d.units) * double(d.units);
+    roused_ = plan_parts(product, d.units / 6);
+    rouse_at_ = std::max<Index>(0, rows_.steps() - Index(kAhead / step));
   }
 
   bool from_initial(Index row, Index k) const { return rows_.before(row, k) == Schedule::kInitial; }
@@ -409,6 +423,8 @@ class BackwardRows {
   bool plain_;
   bool by_rows_;  // activations need whole rows: a step comes after all of its products
   Partition threads_;
+  int roused_ = 1;  // threads of the products behind this loop, and the step that wakes them
+  Index rouse_at_ = -1;
   Index hp_;
   RowOffsets<T> offset_;
   T* dh_ = nullptr;

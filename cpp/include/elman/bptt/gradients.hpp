@@ -44,11 +44,18 @@ class WeightGradients {
     const Dims& d = in_.dims;
     const Index columns = kG * d.units;
     const auto zero = [&](T* target, Index count) {
-      if (target != nullptr && out_.overwrite) std::fill_n(target, count, T(0));
+      if (target != nullptr && out_.overwrite) set_zero(target, count);
     };
     zero(out_.kernel, d.features * columns);
     zero(out_.recurrent_kernel, d.units * columns);
     zero(out_.x, d.batch * d.time * d.features);
+  }
+
+  static void set_zero(T* p, Index count) {
+    const double flops = count < kElementsOfOne ? 0 : 4.0 * double(count);
+    parallel_for(flops, count, [=](Index begin, Index end) {
+      std::fill(p + begin, p + end, T(0));
+    });
   }
 
   // What the gates of one weight matrix have in common: A^T dz, dz in the slots
@@ -133,7 +140,7 @@ class WeightGradients {
       numbers = listed;
     }
     by_row_ = kernels::thread_scratch<T, 17>(distinct_->count() * step_);
-    std::fill_n(by_row_, distinct_->count() * step_, T(0));
+    set_zero(by_row_, distinct_->count() * step_);
     scatter_add_rows(saved_.slots, step_, numbers, rows_, by_row_);
   }
 
@@ -144,7 +151,7 @@ class WeightGradients {
     T* sums = kernels::thread_scratch<T, 5>(count * d.features);
     kernels::product_packed(count, d.features, kG * hp_, by_row_, step_, weights.x.data(), sums,
                             d.features, false);
-    if (out_.overwrite) std::fill_n(out_.x, d.batch * d.time * d.features, T(0));
+    if (out_.overwrite) set_zero(out_.x, d.batch * d.time * d.features);
     for (Index i = 0; i < count; ++i) {
       const T* sum = sums + i * d.features;
       T* dx = out_.x + distinct_->first(i) * d.features;
@@ -230,7 +237,7 @@ class WeightGradients {
         a.inner_count = b.inner_count = d.time - 1;
         add(a, b, d.batch * (d.time - 1));
       }
-      if (!accumulate) std::fill_n(out_.recurrent_kernel, d.units * kG * d.units, T(0));
+      if (!accumulate) set_zero(out_.recurrent_kernel, d.units * kG * d.units);
     }
   }
 
@@ -271,7 +278,7 @@ class WeightGradients {
                               out_.x, d.features, !out_.overwrite);
       return;
     }
-    if (out_.overwrite) std::fill_n(out_.x, d.batch * d.time * d.features, T(0));
+    if (out_.overwrite) set_zero(out_.x, d.batch * d.time * d.features);
     // With dropout per gate if the factors differ; then row by row to where x stands.
     const int products = factors.per_gate() ? kG : 1;
     const Index depth = (factors.per_gate() ? 1 : kG) * hp_;

@@ -73,7 +73,8 @@ class InputSide {
     } else if (!w_.is_packed()) {
       if constexpr (Cell::kPhases == 1) sum_unpacked(k, h_copy != nullptr ? h_copy : h_prev);
     } else if (k % chunk_ == 0) {
-      project(k, std::min(k + chunk_, rows_.steps()), parts);
+      const Index end = std::min(k + chunk_, rows_.steps());
+      project(k, end, parts > 1 ? parts : project_parts(end - k));
     }
   }
 
@@ -184,6 +185,13 @@ class InputSide {
     };
     constexpr Index kShared = 32 * 1024;  // elements that are worth a second thread
     for_whole_rows(rows.size() * known_.size() < kShared ? 1 : parts, rows, std::ref(copy));
+  }
+
+  // Threads that share a projection of so many steps where one runs the loop: those that are awake.
+  [[nodiscard]] int project_parts(Index steps) const {
+    const Dims& d = in_.dims;
+    const double flops = 2.0 * double(rows_.count() * steps * d.features) * double(kS * hp_);
+    return ThreadPool::global().of_awake(plan_parts(flops / Cell::kPhases, hp_ / kW / 2));
   }
 
   void project(Index k0, Index k1, int parts) {

@@ -26,8 +26,9 @@
 
 namespace elman {
 
-/// The threads that the kernels share. Workers start with the first run() that needs them, spin
-/// for 20 us after their work and then sleep; a forked child starts again without any.
+/// The threads that the kernels share. Workers start with the first run() that needs them. After
+/// their work they spin, then sleep: for 20 us, or for 500 us where runs follow each other so
+/// closely, as those of a training step do. A forked child starts again without any.
 class ThreadPool {
  public:
   static constexpr int kMaxThreads = 256;
@@ -63,17 +64,19 @@ class ThreadPool {
     start(std::min(parts, size()) - 1);
   }
 
+  /// A kernel of so many operations is worth waking workers for, see worth_waking().
+  static constexpr double kFlopsToWake = 4e6;
+
   /// Parts to run now of those that a kernel of `flops` operations is planned for: 1 where they are
   /// few and the workers sleep. Waking one takes 10 us, or 100 after a longer rest, which a kernel
   /// between much serial work would pay each time; where such kernels are dense, they wake it, the
   /// less often the sooner it slept again.
   [[nodiscard]] int worth_waking(int parts, double flops) noexcept {
-    constexpr double kFlopsToWake = 4e6, kMostMissed = 16 * kMissedToWake;
+    constexpr double kMostMissed = 16 * kMissedToWake;
     if (parts <= 1 || flops >= kFlopsToWake || size() == 1) return parts;
     if (inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
-    const int last = std::min(parts, size()) - 2;
-    if (crew_ != nullptr && last < crew_->started && !worker_at(last).sleeps.load()) {
+    if (awake(std::min(parts, size()))) {
       shared_ += flops;
       return parts;
     }
@@ -87,7 +90,28 @@ class ThreadPool {
         shared_ < kSharedToPay ? std::min(2 * missed_to_wake_, kMostMissed) : kMissedToWake;
     missed_ = 0;
     shared_ = flops;
+    patient_.store(true, std::memory_order_relaxed);
     return parts;
+  }
+
+  /// Parts to run now of so many, where waking workers for them does not pay: 1 while they sleep.
+  [[nodiscard]] int of_awake(int parts) noexcept {
+    if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) return 1;
+    const Taken taken(*this);
+    return awake(std::min(parts, size())) ? parts : 1;
+  }
+
+  /// Wakes the workers of a run() with so many parts that begins in some 100 us, after serial work:
+  /// the call takes a few microseconds, but as long as that may pass till they run.
+  void rouse(int parts) noexcept {
+    if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) return;
+    const Taken taken(*this);
+    const int helpers = crew_ == nullptr ? 0 : std::min(parts - 1, crew_->started);
+    patient_.store(true, std::memory_order_relaxed);
+    notify(helpers, [](Worker& worker) {
+      int idle = kIdle;
+      return worker.sleeps.load() && worker.state.compare_exchange_strong(idle, kTaken);
+    });
   }
 
   /// Calls f(part) for every part in [0, parts), part 0 on the calling thread; returns after all.
@@ -107,8 +131,10 @@ class ThreadPool {
 
  private:
   static constexpr double kMissedToWake = 6e7, kSharedToPay = 2e7;
+  static constexpr std::chrono::microseconds kPatience{500};
 
-  // kTaken: the caller did the part itself; a worker that was woken for it stays awake for a while.
+  // kTaken: there is nothing to do, as the caller did the part itself or roused the worker; woken for
+  // it, it stays awake for a while.
   enum State : int { kIdle, kPosted, kTaken, kStop };
 
   struct Job {
@@ -204,18 +230,15 @@ class ThreadPool {
     const int helpers = start(std::min(parts, size()) - 1);
     job_ = job;
     pending_.store(helpers, std::memory_order_relaxed);
-    const int here = detail::current_processor();
-    const bool wary = misplaces();
-    detail::Displaced displaced;
-    for (int i = 0; i < helpers; ++i) {
-      Worker& worker = worker_at(i);
-      const int last = worker.processor.load(std::memory_order_relaxed);
-      const bool doubtful = last < 0 || (wary && worker.sleeps.load(std::memory_order_relaxed));
-      if (here >= 0 && (last == here || doubtful)) displaced.move(worker.thread, here, size());
-      // Sequentially consistent, as the notify below must not overlook a worker going to sleep.
-      worker.state.store(kPosted);
-      worker.state.notify_one();
+    if (helpers > 0 && worker_at(helpers - 1).sleeps.load(std::memory_order_relaxed)) {
+      const auto rest = std::chrono::steady_clock::now() - finished_;
+      patient_.store(rest < kPatience, std::memory_order_relaxed);  // it would have met this run
     }
+    // Sequentially consistent, as the notify must not overlook a worker going to sleep.
+    notify(helpers, [](Worker& worker) {
+      worker.state.store(kPosted);
+      return true;
+    });
     std::exception_ptr first = job.run(0);
     std::exception_ptr last;  // of the parts that have no worker
     for (int part = helpers + 1; part < parts; ++part) keep_first(last, job.run(part));
@@ -225,7 +248,29 @@ class ThreadPool {
       keep_first(first, std::exchange(worker_at(i).error, nullptr));
     }
     keep_first(first, last);
+    finished_ = std::chrono::steady_clock::now();
     return first;
+  }
+
+  // Notifies each of the first workers whose state post(worker) has changed.
+  template <class Post>
+  void notify(int helpers, Post&& post) noexcept {
+    const int here = detail::current_processor();
+    const bool wary = misplaces();
+    detail::Displaced displaced;
+    for (int i = 0; i < helpers; ++i) {
+      Worker& worker = worker_at(i);
+      const int last = worker.processor.load(std::memory_order_relaxed);
+      const bool doubtful = last < 0 || (wary && worker.sleeps.load(std::memory_order_relaxed));
+      if (here >= 0 && (last == here || doubtful)) displaced.move(worker.thread, here, size());
+      if (post(worker)) worker.state.notify_one();
+    }
+  }
+
+  // Whether the last of the workers for so many parts is; the caller holds the pool.
+  bool awake(int parts) noexcept {
+    const int last = parts - 2;
+    return crew_ != nullptr && last < crew_->started && !worker_at(last).sleeps.load();
   }
 
   static void keep_first(std::exception_ptr& kept, const std::exception_ptr& next) noexcept {
@@ -295,7 +340,8 @@ class ThreadPool {
     Worker& worker = worker_at(i);
     const auto called = [&worker] { return worker.state.load(std::memory_order_acquire) != kIdle; };
     for (;;) {
-      detail::spin_until(called);
+      detail::spin_until(called, patient_.load(std::memory_order_relaxed) ? kPatience
+                                                                          : detail::kWakeUp);
       worker.sleeps.store(true, std::memory_order_relaxed);
       worker.state.wait(kIdle);
       worker.sleeps.store(false, std::memory_order_relaxed);
@@ -355,7 +401,8 @@ class ThreadPool {
   // Flops of small kernels that sleeping workers could have shared, after how many of them one is
   // woken, and how many it has shared since it was woken last.
   double missed_ = 0, missed_to_wake_ = kMissedToWake, shared_ = kSharedToPay;
-  std::chrono::steady_clock::time_point missed_at_, dispatched_, wary_until_;
+  std::chrono::steady_clock::time_point missed_at_, dispatched_, finished_, wary_until_;
+  std::atomic<bool> patient_{false};  // workers spin for kPatience
   Job job_;
   Crew* crew_ = nullptr;
   Crew* forgotten_ = nullptr;
@@ -372,6 +419,10 @@ class ThreadPool {
   const int threads = ThreadPool::global().size();
   return most < threads ? static_cast<int>(most) : threads;
 }
+
+/// Where little is done to so few elements, one core's L2 holds them: threads that share them save
+/// less than it takes to pass them from core to core, to and fro.
+inline constexpr Index kElementsOfOne = 128 * 1024;
 
 struct Range {
   Index begin = 0;

@@ -22,11 +22,14 @@ inline void cpu_pause() noexcept {
 #endif
 }
 
-/// Spins until ready() or for at most 20 us, about one wake-up of a parked thread: a time loop
-/// that forks every few microseconds never sleeps, and an idle pool stops burning cores at once.
+/// About one wake-up of a parked thread: a time loop that forks every few microseconds never
+/// sleeps, and an idle pool stops burning cores at once.
+inline constexpr std::chrono::microseconds kWakeUp{20};
+
+/// Spins until ready() or for at most that long.
 template <class Ready>
-void spin_until(Ready&& ready) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+void spin_until(Ready&& ready, std::chrono::microseconds most = kWakeUp) {
+  const auto end = std::chrono::steady_clock::now() + most;
   do {
     for (int i = 0; i < 32; ++i) {
       if (ready()) return;
