@@ -110,6 +110,7 @@ class BoundCell {
           attributes != nullptr && (*attributes == nullptr || PyDict_GET_SIZE(*attributes) == 0);
       return bare ? Tensor(*tensor) : Tensor();
     }
+    if (Tensor floats = borrowed_floats(object); floats.defined()) return floats;
     if (!object.type().is(numpy_ndarray())) return {};
     std::optional<Tensor> tensor = numpy_tensor(object).tensor;
     return tensor ? std::move(*tensor) : Tensor();

@@ -9,6 +9,7 @@
 
 #include "convert.hpp"
 #include "elman/autograd/tape.hpp"
+#include "numpy_fields.hpp"
 
 namespace elman::bindings {
 namespace {
@@ -126,6 +127,23 @@ BufferResult numpy_tensor(nb::handle array, bool shared) {
   Tensor view = Tensor::from_external(data, shape, *type.own, std::move(buffer));
   out.tensor = aligned && !may_change ? std::move(view) : view.copy();
   return out;
+}
+
+Tensor borrowed_floats(nb::handle object) {
+  static const nb::handle float32 = numpy().attr("dtype")("float32").release();
+  static const nb::handle float64 = numpy().attr("dtype")("float64").release();
+  const NumpyArray* array = peek_array(object);
+  if (array == nullptr || detail::t_active > 0) return {};
+  const bool single = array->dtype == float32.ptr();
+  if (!(single || array->dtype == float64.ptr()) || array->rank > int(Shape::kMaxRank) ||
+      !array->has(NumpyArray::kContiguous | NumpyArray::kAligned)) {
+    return {};
+  }
+  Shape shape;
+  for (int axis = 0; axis < array->rank; ++axis) shape.push_back(array->shape[axis]);
+  // Owned by nobody, but foreign all the same.
+  const std::shared_ptr<void> owner(std::shared_ptr<void>(), array->data);
+  return Tensor::from_external(array->data, shape, single ? DType::float32 : DType::float64, owner);
 }
 
 nb::object to_numpy(const Tensor& tensor, bool writable) {

@@ -96,8 +96,9 @@ class Recurrent(RNN):
     ) -> Any:
         """Apply the layer to arrays or tensors, or to symbolic tensors of `elman.Input`."""
         plain = mask is None and not args and not kwargs
-        if plain and self._bound is not None and self._bound_at == self.cell._changes:
-            output = self._bound(inputs)
+        bound = self._bound
+        if plain and bound is not None and self._bound_at == self.cell._changes:
+            output = bound(inputs)
             if output is not None:
                 return output
         output = super().__call__(inputs, *args, mask=mask, training=training, **kwargs)
