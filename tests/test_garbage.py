@@ -76,5 +76,26 @@ def test_cycles_are_collected(python, kind):
 @pytest.mark.parametrize("kind", CYCLES)
 def test_cycles_at_the_exit(python, kind):
     """What is still in use when the interpreter ends goes with it."""
-    result = python(f"{START}{CYCLES[kind]}gc.disable()\nkept = make()")
+    code = f"{START}{CYCLES[kind]}gc.disable()\nkept = make()"
+    result = python(code, ELMAN_LEAK_WARNINGS="1")
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_thread_that_runs_at_the_exit(python):
+    code = f"""{START}
+import threading
+
+ready = threading.Event()
+
+def serve():
+    layer = layers.LSTM(2)
+    layer(X)
+    ready.set()
+    threading.Event().wait()
+
+threading.Thread(target=serve, daemon=True).start()
+ready.wait()
+"""
+    result = python(code)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "leaked" in python(code, ELMAN_LEAK_WARNINGS="1").stderr

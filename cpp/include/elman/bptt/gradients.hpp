@@ -53,9 +53,8 @@ class WeightGradients {
 
   static void set_zero(T* p, Index count) {
     const double flops = count < kElementsOfOne ? 0 : 4.0 * double(count);
-    parallel_for(flops, count, [=](Index begin, Index end) {
-      std::fill(p + begin, p + end, T(0));
-    });
+    parallel_for(flops, count,
+                 [=](Index begin, Index end) { std::fill(p + begin, p + end, T(0)); });
   }
 
   // What the gates of one weight matrix have in common: A^T dz, dz in the slots

@@ -90,18 +90,19 @@ inline double reading_rate(std::size_t bytes) {
 
 }  // namespace detail
 
-/// The slower of two bounds: the products at the machine's rate, and the weights that every step
-/// reads (half of them where the input is projected ahead).
+/// What is projected ahead runs at the machine's rate of products; the loop, which has `recurrent`
+/// flops of its own, at that or as fast as each step reads its weights.
 template <class T>
-inline double expected_gflops(const Plan& plan, const Dims& d) {
+inline double expected_gflops(const Plan& plan, const Dims& d, double recurrent) {
   if (plan.flops == 0) return 0;
-  const double threads = double(plan.threads);
-  const double read = double(plan.weight_bytes) * (plan.projects_input ? 0.5 : 1.0) *
-                      double(d.time) * (plan.by_units ? 1.0 : threads);
-  const double seconds = std::max(plan.flops / detail::product_rate<T>(),
-                                  read / detail::reading_rate<T>(plan.weight_bytes)) /
-                         threads;
-  return plan.flops / seconds / 1e9;
+  const double threads = double(plan.threads), rate = detail::product_rate<T>();
+  const double ahead = plan.projects_input ? plan.flops - recurrent : 0;
+  const double of_loop = plan.projects_input ? double(d.units) / double(d.features + d.units) : 1;
+  const double read =
+      double(plan.weight_bytes) * of_loop * double(d.time) * (plan.by_units ? 1.0 : threads);
+  const double loop =
+      std::max((plan.flops - ahead) / rate, read / detail::reading_rate<T>(plan.weight_bytes));
+  return plan.flops / (ahead / rate + loop) * threads / 1e9;
 }
 
 template <class T, class Cell>
@@ -143,7 +144,7 @@ inline Plan make_plan(const Dims& d, const CallForm& form) {
     const Index states = form.return_sequences ? 0 : all * d.units;
     plan.saved_bytes = std::size_t(steps * per_step + states) * sizeof(T);
   }
-  plan.gflops = expected_gflops<T>(plan, d);
+  plan.gflops = expected_gflops<T>(plan, d, flops<Cell>({d.batch, d.time, 0, d.units}, steps));
   return plan;
 }
 
