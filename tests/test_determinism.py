@@ -80,6 +80,26 @@ def test_large_products(dtype):
     same_with_all_threads(lambda: [core.matmul(core.Tensor(a), core.Tensor(b)).numpy()])
 
 
+@pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "LSTM"])
+def test_steps_of_one_row(kind):
+    """One thread runs the loop; the others, awake after a few steps, share what is around it."""
+    rng = np.random.default_rng(3)
+    x, d_output = (rng.normal(size=s).astype("float32") for s in ((1, 83, 131), (1, 83, 137)))
+
+    def compute():
+        elman.utils.set_random_seed(4)
+        layer = getattr(elman.layers, kind)(137, return_sequences=True)
+        optimizer = elman.optimizers.SGD(1e-3)
+        for _ in range(8):
+            with elman.GradientTape() as tape:
+                y = layer(x)
+            gradients = tape.gradient(y, layer.trainable_weights, output_gradients=d_output)
+            optimizer.apply(gradients, layer.trainable_weights)
+        return [y.numpy(), *layer.get_weights()]
+
+    same_with_all_threads(compute)
+
+
 def make_model():
     return elman.Sequential(
         [

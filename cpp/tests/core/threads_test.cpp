@@ -234,6 +234,36 @@ TEST(a_process_that_exits_during_a_run_ends) {
 }
 #endif
 
+TEST(roused_workers_do_nothing_and_stay_awake_for_the_next_run) {
+  for (const int threads : {1, 2, 5}) {
+    const PoolSize size(threads);
+    ThreadPool& pool = ThreadPool::global();
+    pool.rouse(threads);  // none has started
+    CHECK_EQ(pool.of_awake(threads), 1);
+    for (int repeat = 0; repeat < 200; ++repeat) {
+      CHECK(calls_of(threads) == std::vector<int>(static_cast<std::size_t>(threads), 1));
+      if (repeat % 20 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      pool.rouse(threads + 3);
+      if (repeat % 3 == 0) std::this_thread::sleep_for(std::chrono::microseconds(repeat));
+      const int awake = pool.of_awake(threads);
+      CHECK(awake == 1 || awake == threads);
+      if (repeat % 50 == 0) pool.resize(threads);  // stops workers that have just been roused
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    CHECK_EQ(pool.of_awake(threads), 1);  // they sleep again
+  }
+}
+
+TEST(workers_are_not_asked_for_from_inside_of_a_part) {
+  const PoolSize size(3);
+  std::atomic<int> asked{0};
+  ThreadPool::global().run(3, [&](int) {
+    ThreadPool::global().rouse(3);
+    if (ThreadPool::global().of_awake(3) != 1) ++asked;
+  });
+  CHECK_EQ(asked.load(), 0);
+}
+
 TEST(available_cores_are_at_least_one) {
   CHECK(detail::available_cores() >= 1);
   CHECK(detail::default_threads() >= 1);
