@@ -101,7 +101,7 @@ TEST(writes_of_all_parts_are_visible_afterwards) {
 TEST(a_sleeping_pool_wakes_up) {
   const PoolSize size(3);
   for (int repeat = 0; repeat < 20; ++repeat) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // 50 times the spinning time
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // longer than they spin
     CHECK(calls_of(3) == std::vector<int>(3, 1));
   }
 }
@@ -249,7 +249,9 @@ TEST(roused_workers_do_nothing_and_stay_awake_for_the_next_run) {
       CHECK(awake == 1 || awake == threads);
       if (repeat % 50 == 0) pool.resize(threads);  // stops workers that have just been roused
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    for (int i = 0; i < 1000 && pool.of_awake(threads) != 1; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     CHECK_EQ(pool.of_awake(threads), 1);  // they sleep again
   }
 }

@@ -140,7 +140,7 @@ class BackwardRows {
     if (product < ThreadPool::kFlopsToWake) return;
     const double step = 2.0 * double(rows) * Cell::kGates * double(d.units) * double(d.units);
     roused_ = plan_parts(product, d.units / 6);
-    rouse_at_ = std::max<Index>(0, rows_.steps() - Index(kAhead / step));
+    rouse_at_ = std::clamp<Index>(rows_.steps() - Index(kAhead / step), 0, rows_.steps() - 1);
   }
 
   bool from_initial(Index row, Index k) const { return rows_.before(row, k) == Schedule::kInitial; }

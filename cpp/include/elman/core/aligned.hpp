@@ -13,6 +13,14 @@
 #include "elman/core/buffer_pool.hpp"
 #include "elman/core/shape.hpp"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ELMAN_ADDRESS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ELMAN_ADDRESS_SANITIZER
+#endif
+#endif
+
 namespace elman {
 
 /// One cache line, and one AVX-512 register.
@@ -92,15 +100,17 @@ class AlignedBuffer {
     if (data_ != nullptr && small(bytes)) return release_small(data_);
     ::operator delete(data_, std::align_val_t{kAlignment});
   }
-#if defined(__SANITIZE_ADDRESS__)
-  static constexpr bool kPlain = true;  // it has to see the end of every block
+#if defined(ELMAN_ADDRESS_SANITIZER)
+  static constexpr bool kEveryBlockApart = true;  // it has to see the end of each
 #else
-  static constexpr bool kPlain = false;
+  static constexpr bool kEveryBlockApart = false;
 #endif
   static constexpr bool pooled(std::size_t bytes) noexcept {
-    return !kPlain && bytes >= detail::BufferPool::kSmallest;
+    return !kEveryBlockApart && bytes >= detail::BufferPool::kSmallest;
   }
-  static constexpr bool small(std::size_t bytes) noexcept { return !kPlain && bytes <= 4096; }
+  static constexpr bool small(std::size_t bytes) noexcept {
+    return !kEveryBlockApart && bytes <= 4096;
+  }
 
   T* data_ = nullptr;
   Index size_ = 0;

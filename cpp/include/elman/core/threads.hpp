@@ -27,8 +27,8 @@
 namespace elman {
 
 /// The threads that the kernels share. Workers start with the first run() that needs them. After
-/// their work they spin, then sleep: for 20 us, or for 500 us where runs follow each other so
-/// closely, as those of a training step do. A forked child starts again without any.
+/// their work they spin for 20 us, or for 500 us where runs follow each other so closely, as those
+/// of a training step do; then they sleep. A forked child starts again without any.
 class ThreadPool {
  public:
   static constexpr int kMaxThreads = 256;
@@ -90,7 +90,6 @@ class ThreadPool {
         shared_ < kSharedToPay ? std::min(2 * missed_to_wake_, kMostMissed) : kMissedToWake;
     missed_ = 0;
     shared_ = flops;
-    patient_.store(true, std::memory_order_relaxed);
     return parts;
   }
 
@@ -107,10 +106,11 @@ class ThreadPool {
     if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) return;
     const Taken taken(*this);
     const int helpers = crew_ == nullptr ? 0 : std::min(parts - 1, crew_->started);
-    patient_.store(true, std::memory_order_relaxed);
-    notify(helpers, [](Worker& worker) {
+    roused_ = true;
+    be_patient(true);
+    notify(helpers, [](Worker& worker) {  // one that spins does so anew
       int idle = kIdle;
-      return worker.sleeps.load() && worker.state.compare_exchange_strong(idle, kTaken);
+      return worker.state.compare_exchange_strong(idle, kTaken);
     });
   }
 
@@ -133,8 +133,8 @@ class ThreadPool {
   static constexpr double kMissedToWake = 6e7, kSharedToPay = 2e7;
   static constexpr std::chrono::microseconds kPatience{500};
 
-  // kTaken: there is nothing to do, as the caller did the part itself or roused the worker; woken for
-  // it, it stays awake for a while.
+  // kTaken: there is nothing to do, as the caller did the part itself or roused the worker; woken
+  // for it, it stays awake for a while.
   enum State : int { kIdle, kPosted, kTaken, kStop };
 
   struct Job {
@@ -231,9 +231,11 @@ class ThreadPool {
     job_ = job;
     pending_.store(helpers, std::memory_order_relaxed);
     if (helpers > 0 && worker_at(helpers - 1).sleeps.load(std::memory_order_relaxed)) {
+      // With patience it would have met this run, or is on its way to it.
       const auto rest = std::chrono::steady_clock::now() - finished_;
-      patient_.store(rest < kPatience, std::memory_order_relaxed);  // it would have met this run
+      be_patient(roused_ || rest < kPatience);
     }
+    roused_ = false;
     // Sequentially consistent, as the notify must not overlook a worker going to sleep.
     notify(helpers, [](Worker& worker) {
       worker.state.store(kPosted);
@@ -265,6 +267,11 @@ class ThreadPool {
       if (here >= 0 && (last == here || doubtful)) displaced.move(worker.thread, here, size());
       if (post(worker)) worker.state.notify_one();
     }
+  }
+
+  // More threads than cores would spin where others have work.
+  void be_patient(bool patient) noexcept {
+    patient_.store(patient && !crowded_, std::memory_order_relaxed);
   }
 
   // Whether the last of the workers for so many parts is; the caller holds the pool.
@@ -329,6 +336,7 @@ class ThreadPool {
     if (crew_ == nullptr) {
       crew_ = new Crew(size() - 1);
       crew_->older = forgotten_;
+      crowded_ = size() > detail::available_cores();
     }
     for (; crew_->started < wanted; ++crew_->started) {
       const int i = crew_->started;
@@ -340,8 +348,8 @@ class ThreadPool {
     Worker& worker = worker_at(i);
     const auto called = [&worker] { return worker.state.load(std::memory_order_acquire) != kIdle; };
     for (;;) {
-      detail::spin_until(called, patient_.load(std::memory_order_relaxed) ? kPatience
-                                                                          : detail::kWakeUp);
+      detail::spin_until(called,
+                         patient_.load(std::memory_order_relaxed) ? kPatience : detail::kWakeUp);
       worker.sleeps.store(true, std::memory_order_relaxed);
       worker.state.wait(kIdle);
       worker.sleeps.store(false, std::memory_order_relaxed);
@@ -397,7 +405,8 @@ class ThreadPool {
 
   std::atomic<int> size_;
   std::atomic<bool> busy_{false};
-  bool at_limit_ = false;
+  bool at_limit_ = false, crowded_ = false;
+  bool roused_ = false;  // since the last run
   // Flops of small kernels that sleeping workers could have shared, after how many of them one is
   // woken, and how many it has shared since it was woken last.
   double missed_ = 0, missed_to_wake_ = kMissedToWake, shared_ = kSharedToPay;
@@ -420,8 +429,8 @@ class ThreadPool {
   return most < threads ? static_cast<int>(most) : threads;
 }
 
-/// Where little is done to so few elements, one core's L2 holds them: threads that share them save
-/// less than it takes to pass them from core to core, to and fro.
+/// Where little is done to so few elements, one core's L2 holds most of them: threads that share
+/// them save less than it takes to pass them from core to core, to and fro.
 inline constexpr Index kElementsOfOne = 128 * 1024;
 
 struct Range {
