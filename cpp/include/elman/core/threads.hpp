@@ -90,6 +90,7 @@ class ThreadPool {
         shared_ < kSharedToPay ? std::min(2 * missed_to_wake_, kMostMissed) : kMissedToWake;
     missed_ = 0;
     shared_ = flops;
+    expected_ = true;
     return parts;
   }
 
@@ -106,7 +107,7 @@ class ThreadPool {
     if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) return;
     const Taken taken(*this);
     const int helpers = crew_ == nullptr ? 0 : std::min(parts - 1, crew_->started);
-    roused_ = true;
+    expected_ = true;
     be_patient(true);
     notify(helpers, [](Worker& worker) {  // one that spins does so anew
       int idle = kIdle;
@@ -231,11 +232,11 @@ class ThreadPool {
     job_ = job;
     pending_.store(helpers, std::memory_order_relaxed);
     if (helpers > 0 && worker_at(helpers - 1).sleeps.load(std::memory_order_relaxed)) {
-      // With patience it would have met this run, or is on its way to it.
+      // With patience it would have met this run, or will meet others.
       const auto rest = std::chrono::steady_clock::now() - finished_;
-      be_patient(roused_ || rest < kPatience);
+      be_patient(expected_ || rest < kPatience);
     }
-    roused_ = false;
+    expected_ = false;
     // Sequentially consistent, as the notify must not overlook a worker going to sleep.
     notify(helpers, [](Worker& worker) {
       worker.state.store(kPosted);
@@ -406,7 +407,7 @@ class ThreadPool {
   std::atomic<int> size_;
   std::atomic<bool> busy_{false};
   bool at_limit_ = false, crowded_ = false;
-  bool roused_ = false;  // since the last run
+  bool expected_ = false;  // the next run wakes workers for those behind it as well
   // Flops of small kernels that sleeping workers could have shared, after how many of them one is
   // woken, and how many it has shared since it was woken last.
   double missed_ = 0, missed_to_wake_ = kMissedToWake, shared_ = kSharedToPay;
