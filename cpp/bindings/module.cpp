@@ -8,8 +8,8 @@ NB_MODULE(ELMAN_MODULE_NAME, m) {
   using namespace elman::bindings;
   // Types pickle and print under one name, whichever level is loaded.
   m.attr("__name__") = "elman._core";
-  // What a thread holds that the interpreter stops at its end is no mistake of anybody. The tests ask
-  // for the warnings.
+  // What a thread holds that the interpreter stops at its end is no mistake of anybody. The tests
+  // ask for the warnings.
   nb::set_leak_warnings(std::getenv("ELMAN_LEAK_WARNINGS") != nullptr);
   m.doc() = "The C++ core of elman. Private: use the elman package.";
   bind_config(m);

@@ -28,8 +28,9 @@ struct BufferResult {
 /// this array.
 BufferResult numpy_tensor(nb::handle array, bool shared = false);
 
-/// A view for no longer than somebody holds the array, 0.3 us sooner. Undefined unless it is exactly
-/// a numpy.ndarray, contiguous and of native float32 or float64, and while a tape is active.
+/// A view for no longer than somebody holds the array, 0.3 us sooner. Undefined unless it is
+/// exactly a numpy.ndarray, contiguous and of native float32 or float64, and while a tape is
+/// active.
 Tensor borrowed_floats(nb::handle array);
 
 }  // namespace elman::bindings
