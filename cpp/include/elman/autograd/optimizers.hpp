@@ -43,8 +43,7 @@ inline constexpr double kFlopsPerElement = 12;
 
 template <class F>
 void over(const Variable& var, const F& body) {
-  const double each = var.size() < kElementsOfOne ? 0 : kFlopsPerElement;
-  elman::detail::parallel(each * static_cast<double>(var.size()), var.size(), body);
+  elman::detail::parallel(memory_flops(var.size(), kFlopsPerElement), var.size(), body);
 }
 
 // The pointers below never alias, which lets the compiler use whole vectors: slots are distinct

@@ -138,8 +138,8 @@ class BackwardRows {
     const Dims& d = in_.dims;
     const double product = flops<Cell>(d, rows * rows_.steps()) / 2;
     if (product < ThreadPool::kFlopsToWake) return;
-    const double step = 2.0 * double(rows) * Cell::kGates * double(d.units) * double(d.units);
-    roused_ = plan_parts(product, d.units / 6);
+    const double step = flops<Cell>({d.batch, d.time, 0, d.units}, rows);
+    roused_ = plan_parts(product, kernels::detail::units_of(d.units, kernels::detail::kRowUnit));
     rouse_at_ = std::clamp<Index>(rows_.steps() - Index(kAhead / step), 0, rows_.steps() - 1);
   }
 

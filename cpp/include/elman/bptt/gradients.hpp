@@ -52,8 +52,7 @@ class WeightGradients {
   }
 
   static void set_zero(T* p, Index count) {
-    const double flops = count < kElementsOfOne ? 0 : 4.0 * double(count);
-    parallel_for(flops, count,
+    parallel_for(memory_flops(count, 4), count,
                  [=](Index begin, Index end) { std::fill(p + begin, p + end, T(0)); });
   }
 

@@ -190,9 +190,9 @@ class InputSide {
   // Threads that share a projection of so many steps where one runs the loop: those that are awake.
   // Rows that are not copied are projected one after the other.
   [[nodiscard]] int project_parts(Index steps) const {
-    const Index rows = copies_ != 0 ? rows_.count() * steps : steps;
-    const double flops = 2.0 * double(rows * in_.dims.features) * double(kS * hp_);
-    return ThreadPool::global().of_awake(plan_parts(flops / Cell::kPhases, hp_ / kW / 2));
+    const double rows = double(copies_ != 0 ? rows_.count() * steps : steps);
+    return ThreadPool::global().of_awake(
+        unit_parts<T, Cell>(rows, in_.dims.units, in_.dims.features));
   }
 
   void project(Index k0, Index k1, int parts) {

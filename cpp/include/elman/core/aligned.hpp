@@ -93,11 +93,10 @@ class AlignedBuffer {
     ::operator delete(block);
   }
   void release() noexcept {
+    if (data_ == nullptr) return;
     const std::size_t bytes = round_up(static_cast<std::size_t>(size_) * sizeof(T));
-    if (data_ != nullptr && pooled(bytes)) {
-      return detail::BufferPool::global().give(data_, bytes, kAlignment);
-    }
-    if (data_ != nullptr && small(bytes)) return release_small(data_);
+    if (pooled(bytes)) return detail::BufferPool::global().give(data_, bytes, kAlignment);
+    if (small(bytes)) return release_small(data_);
     ::operator delete(data_, std::align_val_t{kAlignment});
   }
 #if defined(ELMAN_ADDRESS_SANITIZER)

@@ -76,7 +76,7 @@ class ThreadPool {
     if (parts <= 1 || flops >= kFlopsToWake || size() == 1) return parts;
     if (inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
-    if (awake(std::min(parts, size()))) {
+    if (awake(parts)) {
       shared_ += flops;
       return parts;
     }
@@ -98,7 +98,7 @@ class ThreadPool {
   [[nodiscard]] int of_awake(int parts) noexcept {
     if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
-    return awake(std::min(parts, size())) ? parts : 1;
+    return awake(parts) ? parts : 1;
   }
 
   /// Wakes the workers of a run() with so many parts that begins in some 100 us, after serial work:
@@ -277,7 +277,7 @@ class ThreadPool {
 
   // Whether the last of the workers for so many parts is; the caller holds the pool.
   bool awake(int parts) noexcept {
-    const int last = parts - 2;
+    const int last = std::min(parts, size()) - 2;
     return crew_ != nullptr && last < crew_->started && !worker_at(last).sleeps.load();
   }
 
@@ -430,9 +430,13 @@ class ThreadPool {
   return most < threads ? static_cast<int>(most) : threads;
 }
 
-/// Where little is done to so few elements, one core's L2 holds most of them: threads that share
-/// them save less than it takes to pass them from core to core, to and fro.
-inline constexpr Index kElementsOfOne = 128 * 1024;
+/// What the loads and stores of so many elements count for, in flops, `each` an element. Nothing
+/// where one core's L2 holds most of them: threads that share them save less than it takes to pass
+/// them from core to core, to and fro.
+[[nodiscard]] constexpr double memory_flops(Index elements, double each) noexcept {
+  constexpr Index kOfOneCore = 128 * 1024;
+  return elements < kOfOneCore ? 0 : each * static_cast<double>(elements);
+}
 
 struct Range {
   Index begin = 0;

@@ -112,8 +112,8 @@ struct Split {
 
 inline Split split_work(Index rows, Index columns, Index depth, Index blocks) {
   // An element of C costs its read and write besides, what matters where the depth is small.
-  const double stored = rows * columns < kElementsOfOne ? 0 : 4;
-  const double flops = 2.0 * double(rows) * double(columns) * (double(depth) + stored);
+  const double flops =
+      2.0 * double(rows) * double(columns) * double(depth) + memory_flops(rows * columns, 8);
   const int by_rows = plan_parts(flops, units_of(rows, kRowUnit));
   const int by_columns = plan_parts(flops, units_of(blocks, kBlockUnit));
   const int parts = ThreadPool::global().worth_waking(std::max(by_rows, by_columns), flops);
