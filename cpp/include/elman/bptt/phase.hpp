@@ -175,29 +175,38 @@ __attribute__((noinline)) void list_weights(const StepProduct<T>& p, Index block
   }
 }
 
-/// One tile of sums, init included.
+/// The tile of some rows and blocks; init: nullptr, or the sums of the pass before.
 template <class T, class Gates>
-__attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int height,
-                                         Index block, int width, kernels::TileOrder order,
-                                         const T* init, T* sums, kernels::Fetches<T>* fetches) {
+__attribute__((always_inline)) inline kernels::Tile<T> tile_of(const StepProduct<T>& p, Index row,
+                                                               int height, Index block, int width,
+                                                               const T* init, T* sums,
+                                                               kernels::Fetches<T>* fetches) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
   // Every member is given: to clear all of them first takes a tenth of a small step.
   const bool starts = init == nullptr;
   const T* from = p.init == nullptr ? nullptr : p.init + row * p.init_row + block * kW;
   const Index out_row = width * kS * kW;
-  const kernels::Tile<T> tile{starts ? from : init,
-                              starts ? p.init_row : out_row,
-                              starts ? kW : kS * kW,
-                              starts ? p.init_slot : kW,
-                              sums,
-                              out_row,
-                              kS * kW,
-                              kW,
-                              operand<T, Gates>(p.x, row, height, block),
-                              operand<T, Gates>(p.h, row, height, block),
-                              fetches};
-  kernels::run_tile<T, kernels::Gating<kS, Gates::kGates>>(height, width, tile, order);
+  return {starts ? from : init,
+          starts ? p.init_row : out_row,
+          starts ? kW : kS * kW,
+          starts ? p.init_slot : kW,
+          sums,
+          out_row,
+          kS * kW,
+          kW,
+          operand<T, Gates>(p.x, row, height, block),
+          operand<T, Gates>(p.h, row, height, block),
+          fetches};
+}
+
+/// One tile of sums, init included.
+template <class T, class Gates>
+__attribute__((noinline)) void tile_sums(const StepProduct<T>& p, Index row, int height,
+                                         Index block, int width, kernels::TileOrder order,
+                                         const T* init, T* sums, kernels::Fetches<T>* fetches) {
+  const auto tile = tile_of<T, Gates>(p, row, height, block, width, init, sums, fetches);
+  kernels::run_tile<T, kernels::Gating<Gates::kSlots, Gates::kGates>>(height, width, tile, order);
 }
 
 /// The sums of some rows and blocks whose gates have operands of their own. x before h as in
@@ -306,6 +315,28 @@ __attribute__((always_inline)) inline auto each_block(F f) {
       f(row, block + u, sums);
     }
   };
+}
+
+/// run_phase() for a single row, whose gates share their operands, and all blocks on the calling
+/// thread. It is part of its caller: what else surrounds the sums takes as long as 16 units do.
+template <class T, class Gates, class Epilogue, class Finish>
+__attribute__((always_inline)) inline void run_row(const StepProduct<T>& p, Index blocks,
+                                                   bool backwards, Epilogue&& epilogue,
+                                                   Finish&& finish) {
+  constexpr Index kW = simd::kWidth<T>;
+  constexpr Index kS = Gates::kSlots;
+  constexpr Index kTile = kernels::TileShape<kS>::blocks(1);
+  constexpr Index kMost = detail::kSumBytes / (kW * Index(sizeof(T))) / kS / kTile * kTile;
+  alignas(64) T sums[kMost * kS * kW];
+  for (Index left = blocks; left > 0;) {
+    const int width = int(std::min(left, kMost));
+    const Index block = backwards ? left - width : blocks - left;
+    left -= width;
+    const auto tile = detail::tile_of<T, Gates>(p, 0, 1, block, width, nullptr, sums, nullptr);
+    kernels::run_tile<T, kernels::Gating<kS, Gates::kGates>>(1, width, tile, {backwards, false});
+    epilogue(0, block, width, sums);
+    finish(0, block, width, sums);
+  }
 }
 
 /// Runs the product for rows [0, rows) and a range of blocks; epilogue(row, block, count, sums)

@@ -63,8 +63,10 @@ class Stream {
       sums_.ensure(StepSums<T, Cell>::size(group_, units()));
       row_scratch_.ensure(parts_ * WholeRows<T, Cell>::size(units()));
     }
-    with_activations<T, Cell>(fn_,
-                              [this](const auto& fn) { run_ = &run<std::decay_t<decltype(fn)>>; });
+    with_activations<T, Cell>(fn_, [this](const auto& fn) {
+      using Activations = std::decay_t<decltype(fn)>;
+      run_ = rows_ == 1 && parts_ == 1 ? &run_row<Activations> : &run<Activations>;
+    });
     reset();
   }
 
@@ -142,10 +144,24 @@ class Stream {
   static void run(Stream& s, const T* x, T* out) noexcept {
     for (Index first = 0; first < s.rows_; first += s.group_) {
       const Index rows = std::min(s.group_, s.rows_ - first);
-      for_phases<Cell>([&]<int P>() { s.template phase<P, Activations>(x, out, first, rows); });
+      for_phases<Cell>(
+          [&]<int P>() { s.template phase<P, Activations, false>(x, out, first, rows); });
     }
-    s.now_ ^= 1;
-    s.at_zero_ = false;
+    s.pass();
+  }
+
+  // One row on one thread.
+  template <class Activations>
+  static void run_row(Stream& s, const T* x, T* out) noexcept {
+    for_phases<Cell>([&]<int P>() __attribute__((always_inline)) {
+      s.template phase<P, Activations, true>(x, out, 0, 1);
+    });
+    s.pass();
+  }
+
+  void pass() noexcept {
+    now_ ^= 1;
+    at_zero_ = false;
   }
 
   template <class Activations>
@@ -161,8 +177,10 @@ class Stream {
     return Cell::kPhases > 1 ? slots_.data() + row * kS * hp_ : nullptr;
   }
 
-  template <int P, class Activations>
-  void phase(const T* x, T* out, Index first, Index rows) noexcept {
+  // Alone: one row on one thread.
+  template <int P, class Activations, bool Alone>
+  __attribute__((always_inline)) void phase(const T* x, T* out, Index first,
+                                            Index rows) noexcept {
     using Phase = typename Cell::template Phase<P>;
     const Weights& w = *weights_;
     const Activations fn = activations<Activations>();
@@ -214,8 +232,14 @@ class Stream {
       }
     };
     // Every other step walks back over the blocks, so that it starts with weights in the cache.
-    for_blocks(parts_, hp_ / kW, now_ != 0, Sharing::kAll,
-               [&](const Blocks& blocks) { run_phase<T, Phase>(p, rows, blocks, begin, finish); });
+    const bool backwards = now_ != 0;
+    if constexpr (Alone) {
+      bptt::run_row<T, Phase>(p, hp_ / kW, backwards, begin, finish);
+    } else {
+      for_blocks(parts_, hp_ / kW, backwards, Sharing::kAll, [&](const Blocks& blocks) {
+        run_phase<T, Phase>(p, rows, blocks, begin, finish);
+      });
+    }
     if constexpr (!Activations::kKnown) {
       if (sums) whole_rows<P>(sums, out, first, rows);
     }

@@ -230,6 +230,9 @@ inline __attribute__((always_inline)) void accumulate(Packet<T> (&acc)[R][U][S],
       for (; k < stop; ++k, a += a_k, w += w_k) add_one();
       fetches->next();
     }
+  } else if constexpr (R == 1) {  // so few products for each k that the loop around them counts
+#pragma GCC unroll 4
+    for (Index k = 0; k < op.depth; ++k, a += a_k, w += w_k) add_one();
   } else {
     for (Index k = 0; k < op.depth; ++k, a += a_k, w += w_k) add_one();
   }
