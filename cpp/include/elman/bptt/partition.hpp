@@ -16,12 +16,16 @@ inline constexpr Index kFewRows = 4;
 /// Whether the input projections of many steps are one product, ahead of the loop over them, of so
 /// many rows that go through the loop together. That takes half of the reading of weights out of
 /// the loop, but the sums go through memory. For one or two rows it pays if the kernel is more than
-/// what stays in L1, for a few more if it comes from memory.
+/// what stays in L1, for a few more if it comes from memory; with AVX-512 three rows are done
+/// before their weights are there, and four where the weights exceed L2.
 template <class T, class Cell>
 inline bool projects_ahead(const Dims& d, Index rows) {
+  constexpr bool kWide = simd::kRegisters == 32;
   constexpr Index kOfRow = 32 * 1024, kOfFew = 8 * 1024 * 1024;
+  constexpr Index kOfFour = kWide ? 512 * 1024 : kOfFew;
   const Index kernel = d.features * Cell::kGates * d.units * Index(sizeof(T));
-  return d.time > 1 && rows <= 6 && kernel > (rows <= 2 ? rows * kOfRow : kOfFew);
+  const Index least = rows <= (kWide ? 3 : 2) ? rows * kOfRow : rows <= 4 ? kOfFour : kOfFew;
+  return d.time > 1 && rows <= 6 && kernel > least;
 }
 
 // Weights that fit into one core's L2 twice over are read from there, whoever reads them. With many

@@ -234,9 +234,9 @@ struct Strip {
 namespace detail {
 
 // 512 rows of 16 floats of B are as much as L1, and 6 rows of A come from L2, which holds 512 of
-// them (1 MiB). With AVX-512 256 rows of 64 floats, and 384 of A. Where few tiles read what has
-// been packed, as much as is still in L1.
-inline constexpr Index kRowBlock = simd::kRegisters == 32 ? 256 : 512;
+// them (1 MiB); with AVX-512 rows of 64 floats come from L2 as well, beside 384 of A. Where few
+// tiles read what has been packed, as much as is still in L1.
+inline constexpr Index kRowBlock = 512;
 inline constexpr Index kRowBlockOfFew = 256, kFewTiles = 2;
 template <class T>
 inline constexpr Index kPanelRows = (simd::kRegisters == 32 ? 384 : 512) * 4 / Index(sizeof(T));
