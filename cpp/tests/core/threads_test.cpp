@@ -249,11 +249,35 @@ TEST(roused_workers_do_nothing_and_stay_awake_for_the_next_run) {
       CHECK(awake == 1 || awake == threads);
       if (repeat % 50 == 0) pool.resize(threads);  // stops workers that have just been roused
     }
-    for (int i = 0; i < 1000 && pool.of_awake(threads) != 1; ++i) {
+    bool asleep = false;
+    for (int i = 0; i < 1000 && !asleep; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      asleep = pool.of_awake(threads) == 1;
     }
-    CHECK_EQ(pool.of_awake(threads), 1);  // they sleep again
+    CHECK(asleep);
   }
+}
+
+TEST(who_was_held_up_by_a_worker_does_brief_kernels_alone_for_a_while) {
+  const PoolSize size(2);
+  ThreadPool& pool = ThreadPool::global();
+  CHECK_EQ(pool.of_brief(2), 2);
+  std::atomic<bool> begun{false};
+  pool.run(2, [&](int part) {
+    if (part == 1) {
+      begun = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    while (!begun) std::this_thread::yield();  // the caller is not to take part 1 over
+  });
+  CHECK_EQ(pool.of_brief(2), 1);
+  CHECK_EQ(pool.worth_waking(2, ThreadPool::kFlopsToWake), 1);
+  CHECK_EQ(pool.worth_waking(2, ThreadPool::kBriefFlops), 2);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (pool.of_brief(2) == 1 && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK_EQ(pool.of_brief(2), 2);
 }
 
 TEST(workers_are_not_asked_for_from_inside_of_a_part) {

@@ -66,6 +66,7 @@ namespace detail {
 template <class F>
 __attribute__((noinline)) void for_shares(int parts, Index blocks, bool backwards, Sharing sharing,
                                           F&& f) {
+  parts = ThreadPool::global().of_brief(parts);
   const bool shared = sharing == Sharing::kAll && Pieces::fit(blocks, parts);
   Pieces pieces(blocks, shared ? parts : 0);
   ThreadPool::global().run(parts, [&](int part) {

@@ -179,8 +179,7 @@ class Stream {
 
   // Alone: one row on one thread.
   template <int P, class Activations, bool Alone>
-  __attribute__((always_inline)) void phase(const T* x, T* out, Index first,
-                                            Index rows) noexcept {
+  __attribute__((always_inline)) void phase(const T* x, T* out, Index first, Index rows) noexcept {
     using Phase = typename Cell::template Phase<P>;
     const Weights& w = *weights_;
     const Activations fn = activations<Activations>();

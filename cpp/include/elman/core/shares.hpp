@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <thread>
 
@@ -69,7 +70,7 @@ class Shares {
           share_[victim].compare_exchange_strong(before, after, std::memory_order_acq_rel);
       if (!taken) continue;
       share_[part].store(pack({best.step, {mid, best.units.end}}), std::memory_order_release);
-      if (best.step > 0) await(victim, best);
+      if (best.step > 0) await(victim, best, part);
       return best.step;
     }
   }
@@ -95,13 +96,16 @@ class Shares {
   // Until the thread of a share is done with the step before. It has then begun the next one, or
   // other units: those that were the first ones here stay with it to their last step. It is within
   // that step now, or waits like this for units that were taken earlier, so there is no circle.
-  void await(int part, const Left& left) noexcept {
+  void await(int victim, const Left& left, int part) noexcept {
     const auto done = [&] {
-      const Left now = unpack(share_[part].load(std::memory_order_acquire));
+      const Left now = unpack(share_[victim].load(std::memory_order_acquire));
       return now.step > left.step || now.units.begin != left.units.begin;
     };
     detail::spin_until(done);
+    if (done()) return;
+    const auto begin = std::chrono::steady_clock::now();
     while (!done()) std::this_thread::yield();
+    if (part == 0) ThreadPool::global().held_up(std::chrono::steady_clock::now() - begin);
   }
 
   int parts_;

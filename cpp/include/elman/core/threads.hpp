@@ -28,7 +28,8 @@ namespace elman {
 
 /// The threads that the kernels share. Workers start with the first run() that needs them. After
 /// their work they spin for 20 us, or for 500 us where runs follow each other so closely, as those
-/// of a training step do; then they sleep. A forked child starts again without any.
+/// of a training step do; then they sleep. Where other processes need the processors, kernels that
+/// would wait for them stay on the calling thread. A forked child starts again without any.
 class ThreadPool {
  public:
   static constexpr int kMaxThreads = 256;
@@ -54,6 +55,7 @@ class ThreadPool {
     while (!try_acquire()) std::this_thread::yield();
     stop();
     size_.store(static_cast<int>(threads), std::memory_order_relaxed);
+    alone_until_.store(0, std::memory_order_relaxed);
     release();
   }
 
@@ -66,13 +68,16 @@ class ThreadPool {
 
   /// A kernel of so many operations is worth waking workers for, see worth_waking().
   static constexpr double kFlopsToWake = 4e6;
+  /// One of fewer takes no longer than a busy processor may hold up a worker for.
+  static constexpr double kBriefFlops = 1e9;
 
   /// Parts to run now of those that a kernel of `flops` operations is planned for: 1 where they are
   /// few and the workers sleep. Waking one takes 10 us, or 100 after a longer rest, which a kernel
   /// between much serial work would pay each time; where such kernels are dense, they wake it, the
-  /// less often the sooner it slept again.
+  /// less often the sooner it slept again. 1 also where of_brief() says so.
   [[nodiscard]] int worth_waking(int parts, double flops) noexcept {
     constexpr double kMostMissed = 16 * kMissedToWake;
+    if (flops < kBriefFlops) parts = of_brief(parts);
     if (parts <= 1 || flops >= kFlopsToWake || size() == 1) return parts;
     if (inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
@@ -80,7 +85,7 @@ class ThreadPool {
       shared_ += flops;
       return parts;
     }
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     if (now - missed_at_ > std::chrono::microseconds(200)) missed_ = 0;
     if (now - missed_at_ > std::chrono::milliseconds(10)) missed_to_wake_ = kMissedToWake;
     missed_at_ = now;
@@ -96,10 +101,25 @@ class ThreadPool {
 
   /// Parts to run now of so many, where waking workers for them does not pay: 1 while they sleep.
   [[nodiscard]] int of_awake(int parts) noexcept {
+    parts = of_brief(parts);
     if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
     return awake(parts) ? parts : 1;
   }
+
+  /// Parts to run now of a kernel of a few milliseconds or less that is planned for so many: 1 for
+  /// some time after workers held up the caller for longer than their work alone would have taken
+  /// it, as they do on processors that are busy with something else.
+  [[nodiscard]] int of_brief(int parts) noexcept {
+    const Clock::rep until = alone_until_.load(std::memory_order_relaxed);
+    if (until == 0) return parts;
+    if (Clock::now().time_since_epoch().count() < until) return 1;
+    alone_until_.store(0, std::memory_order_relaxed);
+    return parts;
+  }
+
+  /// Part 0 has waited so long for another one.
+  void held_up(std::chrono::steady_clock::duration time) noexcept { held_up_ += time; }
 
   /// Wakes the workers of a run() with so many parts that begins in some 100 us, after serial work:
   /// the call takes a few microseconds, but as long as that may pass till they run.
@@ -109,7 +129,7 @@ class ThreadPool {
     const int helpers = crew_ == nullptr ? 0 : std::min(parts - 1, crew_->started);
     expected_ = true;
     be_patient(true);
-    notify(helpers, [](Worker& worker) {  // one that spins does so anew
+    notify(helpers, Clock::now(), [](Worker& worker) {  // one that spins does so anew
       int idle = kIdle;
       return worker.state.compare_exchange_strong(idle, kTaken);
     });
@@ -131,6 +151,7 @@ class ThreadPool {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
   static constexpr double kMissedToWake = 6e7, kSharedToPay = 2e7;
   static constexpr std::chrono::microseconds kPatience{500};
 
@@ -229,16 +250,17 @@ class ThreadPool {
 
   std::exception_ptr dispatch(const Job& job, int parts) {
     const int helpers = start(std::min(parts, size()) - 1);
+    const Clock::time_point begin = Clock::now();
+    held_up_ = {};
     job_ = job;
     pending_.store(helpers, std::memory_order_relaxed);
     if (helpers > 0 && worker_at(helpers - 1).sleeps.load(std::memory_order_relaxed)) {
       // With patience it would have met this run, or will meet others.
-      const auto rest = std::chrono::steady_clock::now() - finished_;
-      be_patient(expected_ || rest < kPatience);
+      be_patient(expected_ || begin - finished_ < kPatience);
     }
     expected_ = false;
     // Sequentially consistent, as the notify must not overlook a worker going to sleep.
-    notify(helpers, [](Worker& worker) {
+    notify(helpers, begin, [](Worker& worker) {
       worker.state.store(kPosted);
       return true;
     });
@@ -246,20 +268,19 @@ class ThreadPool {
     std::exception_ptr last;  // of the parts that have no worker
     for (int part = helpers + 1; part < parts; ++part) keep_first(last, job.run(part));
     take_over(job, helpers);
-    await_workers();
+    await_workers(begin, helpers);
     for (int i = 0; i < helpers; ++i) {
       keep_first(first, std::exchange(worker_at(i).error, nullptr));
     }
     keep_first(first, last);
-    finished_ = std::chrono::steady_clock::now();
     return first;
   }
 
   // Notifies each of the first workers whose state post(worker) has changed.
   template <class Post>
-  void notify(int helpers, Post&& post) noexcept {
+  void notify(int helpers, Clock::time_point now, Post&& post) noexcept {
     const int here = detail::current_processor();
-    const bool wary = misplaces();
+    const bool wary = misplaces(now);
     detail::Displaced displaced;
     for (int i = 0; i < helpers; ++i) {
       Worker& worker = worker_at(i);
@@ -300,17 +321,33 @@ class ThreadPool {
     }
   }
 
-  void await_workers() noexcept {
+  // Until all are done with a run, of which the caller has done its parts since `begin`.
+  void await_workers(Clock::time_point begin, int helpers) noexcept {
     const auto done = [this] { return pending_.load(std::memory_order_acquire) == 0; };
-    if (!done()) detail::spin_until(done);
-    for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
+    finished_ = Clock::now();
+    const Clock::duration own = finished_ - begin - held_up_;
+    if (!done()) {
+      detail::spin_until(done);
+      for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
+      finished_ = Clock::now();
+    }
+    const Clock::duration waited = finished_ - begin - own;
+    if (waited > helpers * own + std::chrono::microseconds(200)) be_alone(waited);
+  }
+
+  // Four times as long as that was lost, and four times as long as before where it happens again.
+  void be_alone(Clock::duration lost) noexcept {
+    constexpr Clock::duration kMost = std::chrono::seconds(1);
+    const bool again = finished_ - alone_till_ < 16 * lost;
+    alone_for_ = std::min(4 * (again ? std::max(alone_for_, lost) : lost), kMost);
+    alone_till_ = finished_ + alone_for_;
+    alone_until_.store(alone_till_.time_since_epoch().count(), std::memory_order_relaxed);
   }
 
   // Whether a sleeping worker is likely to be woken on the caller's processor, wherever it ran
   // last: a virtual one that rested does not count as idle. For 10 ms after a rest of 1 ms, or
   // after a part that no worker began; to move a worker always would cost 5 us each time.
-  bool misplaces() noexcept {
-    const auto now = std::chrono::steady_clock::now();
+  bool misplaces(Clock::time_point now) noexcept {
     if (now - dispatched_ > std::chrono::milliseconds(1)) {
       wary_until_ = now + std::chrono::milliseconds(10);
     }
@@ -411,8 +448,13 @@ class ThreadPool {
   // Flops of small kernels that sleeping workers could have shared, after how many of them one is
   // woken, and how many it has shared since it was woken last.
   double missed_ = 0, missed_to_wake_ = kMissedToWake, shared_ = kSharedToPay;
-  std::chrono::steady_clock::time_point missed_at_, dispatched_, finished_, wary_until_;
-  std::atomic<bool> patient_{false};  // workers spin for kPatience
+  Clock::time_point missed_at_, dispatched_, finished_, wary_until_;
+  Clock::duration held_up_{};  // in the present run
+  // Till when, and how long the last time, the caller of brief kernels is alone.
+  Clock::time_point alone_till_;
+  Clock::duration alone_for_{};
+  std::atomic<Clock::rep> alone_until_{0};  // alone_till_, 0 once it has passed
+  std::atomic<bool> patient_{false};        // workers spin for kPatience
   Job job_;
   Crew* crew_ = nullptr;
   Crew* forgotten_ = nullptr;
