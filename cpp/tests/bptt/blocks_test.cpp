@@ -19,7 +19,7 @@ Index width(Index left) { return std::min<Index>(left, 4); }
 
 std::vector<int> visits(int parts, Index blocks, bool backwards, bptt::Sharing sharing) {
   std::vector<std::atomic<int>> count(static_cast<std::size_t>(blocks));
-  bptt::for_blocks(parts, blocks, backwards, sharing, [&](const bptt::Blocks& share) {
+  bptt::for_blocks(parts, blocks, backwards, sharing, 1e9, [&](const bptt::Blocks& share) {
     bptt::Walk walk(share);
     for (Range taken; (taken = walk.take(width)).size() != 0;) {
       for (Index b = taken.begin; b < taken.end; ++b) ++count[static_cast<std::size_t>(b)];
@@ -62,7 +62,7 @@ TEST(an_own_share_is_walked_through_in_order) {
 TEST(who_is_done_takes_over_what_others_have_not_begun) {
   ThreadPool::global().resize(2);
   std::atomic<int> late{0}, helped{0};
-  bptt::for_blocks(2, 64, false, bptt::Sharing::kAll, [&](const bptt::Blocks& share) {
+  bptt::for_blocks(2, 64, false, bptt::Sharing::kAll, 1e9, [&](const bptt::Blocks& share) {
     bptt::Walk walk(share);
     const bool sleeps = share.begin == 0;
     for (Range taken; (taken = walk.take(width)).size() != 0;) {

@@ -111,8 +111,8 @@ void check_cell() {
   }
 }
 
-// Kernels for which one or two rows project their input ahead; with a dropout mask per gate LSTM
-// takes six of the nine steps at a time.
+// Kernels for which one or two rows project their input ahead, and with AVX-512 three and four;
+// with a dropout mask per gate LSTM takes six of the nine steps at a time.
 template <class Cell>
 void check_projected_ahead() {
   for (const int bits : {0, 3, 4, 8 | 2, 16, 16 | 1, 16 | 128, 8 | 512, 16 | 4 | 512}) {
@@ -120,6 +120,13 @@ void check_projected_ahead() {
       CHECK((bptt::projects_ahead<float, Cell>({n, 9, 900, 19}, n)));
       check_forward<float, Cell>(n, 9, 900, 19, bits);
       check_forward<double, Cell>(n, 9, 900, 19, bits);
+    }
+    if (simd::kRegisters == 32 && bits % 8 == 0) {
+      const Index f = 7000 / Cell::kGates;  // 532 KB
+      CHECK((bptt::projects_ahead<float, Cell>({3, 9, f / 4, 19}, 3)));
+      CHECK((bptt::projects_ahead<float, Cell>({4, 9, f, 19}, 4)));
+      check_forward<float, Cell>(3, 9, f / 4, 19, bits);
+      check_forward<float, Cell>(4, 9, f, 19, bits);
     }
   }
 }

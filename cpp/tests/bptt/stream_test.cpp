@@ -212,6 +212,7 @@ TEST(large_steps_are_shared_among_threads) {
     ThreadPool::global().resize(threads);
     compare(Layer<float, Lstm>(1, 300, 400));
     compare(Layer<float, Gru>(2, 290, 390));
+    compare(Layer<float, Gru>(1, 290, 800));
     compare(Layer<double, GruResetAfter>(1, 410, 430));
   }
   ThreadPool::global().resize(1);

@@ -258,26 +258,36 @@ TEST(roused_workers_do_nothing_and_stay_awake_for_the_next_run) {
   }
 }
 
-TEST(who_was_held_up_by_a_worker_does_brief_kernels_alone_for_a_while) {
+TEST(who_was_held_up_by_a_worker_is_alone_for_a_while) {
   const PoolSize size(2);
   ThreadPool& pool = ThreadPool::global();
-  CHECK_EQ(pool.of_brief(2), 2);
-  std::atomic<bool> begun{false};
-  pool.run(2, [&](int part) {
-    if (part == 1) {
-      begun = true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-    while (!begun) std::this_thread::yield();  // the caller is not to take part 1 over
-  });
-  CHECK_EQ(pool.of_brief(2), 1);
+  const auto hold_up = [&pool] {
+    std::atomic<bool> begun{false};
+    pool.run(2, [&](int part) {
+      if (part == 1) {
+        begun = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      }
+      while (!begun) std::this_thread::yield();  // the caller is not to take part 1 over
+    });
+  };
+  const bool before = pool.share_always(true);
+  hold_up();
+  CHECK_EQ(pool.of_undisturbed(2, 1e6), 2);
+  pool.share_always(false);
+  hold_up();
+  CHECK_EQ(pool.of_undisturbed(2, 1e6), 1);
   CHECK_EQ(pool.worth_waking(2, ThreadPool::kFlopsToWake), 1);
-  CHECK_EQ(pool.worth_waking(2, ThreadPool::kBriefFlops), 2);
+  CHECK_EQ(pool.worth_waking(2, 1e12), 2);  // alone it would take longer than was lost
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (pool.of_brief(2) == 1 && std::chrono::steady_clock::now() < end) {
+  while (pool.of_undisturbed(2, 1e6) == 1 && std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  CHECK_EQ(pool.of_brief(2), 2);
+  CHECK_EQ(pool.of_undisturbed(2, 1e6), 2);
+  hold_up();
+  pool.resize(2);
+  CHECK_EQ(pool.of_undisturbed(2, 1e6), 2);
+  pool.share_always(before);
 }
 
 TEST(workers_are_not_asked_for_from_inside_of_a_part) {

@@ -174,14 +174,16 @@ class BackwardRows {
     }
     const bool once = multiplied.size() == 0 || (others.size() == 0 && !factors.per_gate());
     const Sharing sharing = once ? Sharing::kAll : Sharing::kOwn;
-    for_blocks(threads_.unit_parts(), hp_ / kW, k % 2 != 0, sharing, [&](const Blocks& blocks) {
-      if (multiplied.size() != 0 && factors.per_gate()) {
-        recurrent_per_gate<P>(p, multiplied, blocks, epilogue);
-      } else if (multiplied.size() != 0) {
-        plain_rows(p, multiplied, blocks, factors.gates != 0, epilogue, ahead);
-      }
-      if (others.size() != 0) plain_rows({}, others, blocks, false, epilogue, ahead);
-    });
+    const double work = p.flops(multiplied.size(), hp_, 1);
+    for_blocks(threads_.unit_parts(), hp_ / kW, k % 2 != 0, sharing, work,
+               [&](const Blocks& blocks) {
+                 if (multiplied.size() != 0 && factors.per_gate()) {
+                   recurrent_per_gate<P>(p, multiplied, blocks, epilogue);
+                 } else if (multiplied.size() != 0) {
+                   plain_rows(p, multiplied, blocks, factors.gates != 0, epilogue, ahead);
+                 }
+                 if (others.size() != 0) plain_rows({}, others, blocks, false, epilogue, ahead);
+               });
   }
 
   // Not inline: compiled once for rows with a product and for those without.

@@ -65,9 +65,9 @@ namespace detail {
 // Apart from for_blocks(), so that a single thread has no stack frame of this size.
 template <class F>
 __attribute__((noinline)) void for_shares(int parts, Index blocks, bool backwards, Sharing sharing,
-                                          F&& f) {
-  parts = ThreadPool::global().of_brief(parts);
-  const bool shared = sharing == Sharing::kAll && Pieces::fit(blocks, parts);
+                                          double flops, F&& f) {
+  parts = ThreadPool::global().of_undisturbed(parts, flops);
+  const bool shared = parts > 1 && sharing == Sharing::kAll && Pieces::fit(blocks, parts);
   Pieces pieces(blocks, shared ? parts : 0);
   ThreadPool::global().run(parts, [&](int part) {
     const Range share = part_range(blocks, parts, part);
@@ -77,12 +77,12 @@ __attribute__((noinline)) void for_shares(int parts, Index blocks, bool backward
 
 }  // namespace detail
 
-/// Runs f(blocks) over all blocks of units, in `parts` shares side by side.
+/// Runs f(blocks), `flops` operations, over all blocks of units, in `parts` shares side by side.
 template <class F>
 __attribute__((always_inline)) inline void for_blocks(int parts, Index blocks, bool backwards,
-                                                      Sharing sharing, F&& f) {
+                                                      Sharing sharing, double flops, F&& f) {
   if (parts == 1) return f(Blocks{0, blocks, backwards});
-  detail::for_shares(parts, blocks, backwards, sharing, f);
+  detail::for_shares(parts, blocks, backwards, sharing, flops, f);
 }
 
 }  // namespace elman::bptt

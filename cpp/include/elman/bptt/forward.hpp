@@ -210,7 +210,7 @@ class ForwardRows {
       fetch_targets(fetches, k, first + r, block, count);
     };
     for_blocks(threads_.unit_parts(), hp_ / kW, k % 2 != 0, Sharing::kAll,
-               [&](const Blocks& blocks) {
+               p.flops(rows.size(), hp_, Phase::kGates), [&](const Blocks& blocks) {
                  run_phase<T, Phase>(p, rows.size(), blocks, begin, finish, ahead);
                });
     if constexpr (!Activations::kKnown) {

@@ -219,7 +219,9 @@ class InputSide {
       Side<T> x = side<P>(k, 0);
       x.a += offset;
       if (stride != 0) x.row = stride;
-      for_blocks(parts, hp_ / kW, false, Sharing::kAll, [&](const Blocks& blocks) {
+      const double work =
+          StepProduct<T>{nullptr, 0, 0, x, {}}.flops(count, hp_, Cell::template Phase<P>::kGates);
+      for_blocks(parts, hp_ / kW, false, Sharing::kAll, work, [&](const Blocks& blocks) {
         detail::project_rows<T, Cell, P>(w_, x, count, blocks, target);
       });
     });

@@ -33,6 +33,11 @@ struct StepProduct {
   const T* init = nullptr;
   Index init_row = 0, init_slot = 0;
   Side<T> x, h;
+
+  /// Operations for some rows and units.
+  [[nodiscard]] double flops(Index rows, Index units, int gates) const {
+    return 2.0 * double(rows * gates) * double(units * (x.depth + h.depth));
+  }
 };
 
 namespace detail {

@@ -235,9 +235,9 @@ class Stream {
     if constexpr (Alone) {
       bptt::run_row<T, Phase>(p, hp_ / kW, backwards, begin, finish);
     } else {
-      for_blocks(parts_, hp_ / kW, backwards, Sharing::kAll, [&](const Blocks& blocks) {
-        run_phase<T, Phase>(p, rows, blocks, begin, finish);
-      });
+      for_blocks(
+          parts_, hp_ / kW, backwards, Sharing::kAll, p.flops(rows, hp_, Phase::kGates),
+          [&](const Blocks& blocks) { run_phase<T, Phase>(p, rows, blocks, begin, finish); });
     }
     if constexpr (!Activations::kKnown) {
       if (sums) whole_rows<P>(sums, out, first, rows);

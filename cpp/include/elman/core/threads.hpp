@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <string>
@@ -56,6 +57,7 @@ class ThreadPool {
     stop();
     size_.store(static_cast<int>(threads), std::memory_order_relaxed);
     alone_until_.store(0, std::memory_order_relaxed);
+    alone_till_ = {};
     release();
   }
 
@@ -68,16 +70,14 @@ class ThreadPool {
 
   /// A kernel of so many operations is worth waking workers for, see worth_waking().
   static constexpr double kFlopsToWake = 4e6;
-  /// One of fewer takes no longer than a busy processor may hold up a worker for.
-  static constexpr double kBriefFlops = 1e9;
 
   /// Parts to run now of those that a kernel of `flops` operations is planned for: 1 where they are
   /// few and the workers sleep. Waking one takes 10 us, or 100 after a longer rest, which a kernel
   /// between much serial work would pay each time; where such kernels are dense, they wake it, the
-  /// less often the sooner it slept again. 1 also where of_brief() says so.
+  /// less often the sooner it slept again. 1 also where of_undisturbed() says so.
   [[nodiscard]] int worth_waking(int parts, double flops) noexcept {
     constexpr double kMostMissed = 16 * kMissedToWake;
-    if (flops < kBriefFlops) parts = of_brief(parts);
+    parts = of_undisturbed(parts, flops);
     if (parts <= 1 || flops >= kFlopsToWake || size() == 1) return parts;
     if (inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
@@ -101,22 +101,29 @@ class ThreadPool {
 
   /// Parts to run now of so many, where waking workers for them does not pay: 1 while they sleep.
   [[nodiscard]] int of_awake(int parts) noexcept {
-    parts = of_brief(parts);
     if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) return 1;
     const Taken taken(*this);
     return awake(parts) ? parts : 1;
   }
 
-  /// Parts to run now of a kernel of a few milliseconds or less that is planned for so many: 1 for
-  /// some time after workers held up the caller for longer than their work alone would have taken
-  /// it, as they do on processors that are busy with something else.
-  [[nodiscard]] int of_brief(int parts) noexcept {
-    const Clock::rep until = alone_until_.load(std::memory_order_relaxed);
-    if (until == 0) return parts;
-    if (Clock::now().time_since_epoch().count() < until) return 1;
-    alone_until_.store(0, std::memory_order_relaxed);
-    return parts;
+  /// Parts to run now of those that a kernel of `flops` operations is planned for: 1 for some time
+  /// after workers held up a caller for longer than their work alone would have taken it, as they
+  /// do on processors that are busy with something else, if it then takes less longer alone than
+  /// was lost.
+  [[nodiscard]] int of_undisturbed(int parts, double flops) noexcept {
+    Clock::rep until = alone_until_.load(std::memory_order_relaxed);
+    if (until == 0 || parts <= 1) return parts;
+    if (Clock::now().time_since_epoch().count() >= until) {
+      alone_until_.compare_exchange_strong(until, 0, std::memory_order_relaxed);
+      return parts;
+    }
+    const double saved = flops / kFlopsPerSecond * (1 - 1.0 / parts);
+    return saved < lost_.load(std::memory_order_relaxed) ? 1 : parts;
   }
+
+  /// Whether of_undisturbed() is to leave parts as they are, as for tests of what threads share; at
+  /// first where the environment has ELMAN_SHARE_ALWAYS. Returns what held before.
+  bool share_always(bool always) noexcept { return share_always_.exchange(always); }
 
   /// Part 0 has waited so long for another one.
   void held_up(std::chrono::steady_clock::duration time) noexcept { held_up_ += time; }
@@ -124,6 +131,7 @@ class ThreadPool {
   /// Wakes the workers of a run() with so many parts that begins in some 100 us, after serial work:
   /// the call takes a few microseconds, but as long as that may pass till they run.
   void rouse(int parts) noexcept {
+    parts = of_undisturbed(parts, kFlopsToWake);
     if (parts <= 1 || size() == 1 || inside_part() || !try_acquire()) return;
     const Taken taken(*this);
     const int helpers = crew_ == nullptr ? 0 : std::min(parts - 1, crew_->started);
@@ -153,6 +161,7 @@ class ThreadPool {
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr double kMissedToWake = 6e7, kSharedToPay = 2e7;
+  static constexpr double kFlopsPerSecond = 4e10;  // of one core, as in plan_parts()
   static constexpr std::chrono::microseconds kPatience{500};
 
   // kTaken: there is nothing to do, as the caller did the part itself or roused the worker; woken
@@ -268,11 +277,15 @@ class ThreadPool {
     std::exception_ptr last;  // of the parts that have no worker
     for (int part = helpers + 1; part < parts; ++part) keep_first(last, job.run(part));
     take_over(job, helpers);
-    await_workers(begin, helpers);
+    finished_ = Clock::now();
+    const Clock::duration own = finished_ - begin - held_up_;
+    await_workers();
     for (int i = 0; i < helpers; ++i) {
       keep_first(first, std::exchange(worker_at(i).error, nullptr));
     }
     keep_first(first, last);
+    const Clock::duration lost = finished_ - begin - own;
+    if (!first && lost > helpers * own + std::chrono::microseconds(200)) be_alone(lost);
     return first;
   }
 
@@ -321,26 +334,22 @@ class ThreadPool {
     }
   }
 
-  // Until all are done with a run, of which the caller has done its parts since `begin`.
-  void await_workers(Clock::time_point begin, int helpers) noexcept {
+  void await_workers() noexcept {
     const auto done = [this] { return pending_.load(std::memory_order_acquire) == 0; };
+    if (done()) return;
+    detail::spin_until(done);
+    for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
     finished_ = Clock::now();
-    const Clock::duration own = finished_ - begin - held_up_;
-    if (!done()) {
-      detail::spin_until(done);
-      for (int left = pending_.load(); left != 0; left = pending_.load()) pending_.wait(left);
-      finished_ = Clock::now();
-    }
-    const Clock::duration waited = finished_ - begin - own;
-    if (waited > helpers * own + std::chrono::microseconds(200)) be_alone(waited);
   }
 
   // Four times as long as that was lost, and four times as long as before where it happens again.
   void be_alone(Clock::duration lost) noexcept {
+    if (share_always_.load(std::memory_order_relaxed)) return;
     constexpr Clock::duration kMost = std::chrono::seconds(1);
     const bool again = finished_ - alone_till_ < 16 * lost;
     alone_for_ = std::min(4 * (again ? std::max(alone_for_, lost) : lost), kMost);
     alone_till_ = finished_ + alone_for_;
+    lost_.store(std::chrono::duration<double>(lost).count(), std::memory_order_relaxed);
     alone_until_.store(alone_till_.time_since_epoch().count(), std::memory_order_relaxed);
   }
 
@@ -450,11 +459,13 @@ class ThreadPool {
   double missed_ = 0, missed_to_wake_ = kMissedToWake, shared_ = kSharedToPay;
   Clock::time_point missed_at_, dispatched_, finished_, wary_until_;
   Clock::duration held_up_{};  // in the present run
-  // Till when, and how long the last time, the caller of brief kernels is alone.
+  // Till when, and how long the last time, callers are alone, and what was lost, in seconds.
   Clock::time_point alone_till_;
   Clock::duration alone_for_{};
   std::atomic<Clock::rep> alone_until_{0};  // alone_till_, 0 once it has passed
-  std::atomic<bool> patient_{false};        // workers spin for kPatience
+  std::atomic<double> lost_{0};
+  std::atomic<bool> share_always_{std::getenv("ELMAN_SHARE_ALWAYS") != nullptr};
+  std::atomic<bool> patient_{false};  // workers spin for kPatience
   Job job_;
   Crew* crew_ = nullptr;
   Crew* forgotten_ = nullptr;
