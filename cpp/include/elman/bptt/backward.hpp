@@ -174,7 +174,7 @@ class BackwardRows {
     }
     const bool once = multiplied.size() == 0 || (others.size() == 0 && !factors.per_gate());
     const Sharing sharing = once ? Sharing::kAll : Sharing::kOwn;
-    const double work = p.flops(multiplied.size(), hp_, 1);
+    const double work = flops(double(multiplied.size()), 1, hp_, p.x.depth);
     for_blocks(threads_.unit_parts(), hp_ / kW, k % 2 != 0, sharing, work,
                [&](const Blocks& blocks) {
                  if (multiplied.size() != 0 && factors.per_gate()) {

@@ -210,7 +210,8 @@ class ForwardRows {
       fetch_targets(fetches, k, first + r, block, count);
     };
     for_blocks(threads_.unit_parts(), hp_ / kW, k % 2 != 0, Sharing::kAll,
-               p.flops(rows.size(), hp_, Phase::kGates), [&](const Blocks& blocks) {
+               flops(double(rows.size()), Phase::kGates, hp_, p.x.depth + p.h.depth),
+               [&](const Blocks& blocks) {
                  run_phase<T, Phase>(p, rows.size(), blocks, begin, finish, ahead);
                });
     if constexpr (!Activations::kKnown) {

@@ -220,7 +220,7 @@ class InputSide {
       x.a += offset;
       if (stride != 0) x.row = stride;
       const double work =
-          StepProduct<T>{nullptr, 0, 0, x, {}}.flops(count, hp_, Cell::template Phase<P>::kGates);
+          flops(double(count), Cell::template Phase<P>::kGates, hp_, in_.dims.features);
       for_blocks(parts, hp_ / kW, false, Sharing::kAll, work, [&](const Blocks& blocks) {
         detail::project_rows<T, Cell, P>(w_, x, count, blocks, target);
       });

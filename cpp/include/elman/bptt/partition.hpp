@@ -47,17 +47,22 @@ struct Partition {
   [[nodiscard]] int row_parts() const { return by_units ? 1 : parts; }
 };
 
+/// Of a product of some rows with the weights of so many gates.
+inline double flops(double rows, int gates, Index units, Index depth) {
+  return 2.0 * rows * gates * double(units) * double(depth);
+}
+
 /// Of so many steps of one row.
 template <class Cell>
 inline double flops(const Dims& d, Index steps) {
-  return 2.0 * double(steps) * Cell::kGates * double(d.units) * double(d.features + d.units);
+  return flops(double(steps), Cell::kGates, d.units, d.features + d.units);
 }
 
 /// Threads that share the units of each step of `rows` rows on average: two blocks a part at least,
 /// and what a step of `depth` sums per gate does between two barriers has to outweigh them.
 template <class T, class Cell>
 inline int unit_parts(double rows, Index units, Index depth) {
-  const double step = 2.0 * rows * Cell::kGates * double(units) * double(depth);
+  const double step = flops(rows, Cell::kGates, units, depth);
   const Index blocks = simd::padded<T>(units) / simd::kWidth<T>;
   return plan_parts(step / Cell::kPhases, blocks / 2);
 }

@@ -33,11 +33,6 @@ struct StepProduct {
   const T* init = nullptr;
   Index init_row = 0, init_slot = 0;
   Side<T> x, h;
-
-  /// Operations for some rows and units.
-  [[nodiscard]] double flops(Index rows, Index units, int gates) const {
-    return 2.0 * double(rows * gates) * double(units * (x.depth + h.depth));
-  }
 };
 
 namespace detail {
@@ -94,7 +89,7 @@ __attribute__((always_inline)) inline kernels::Operand<T> operand(const Side<T>&
 /// finds those of the last step gone from L2; where they are more than kernels::kStreamBytes, they
 /// are fetched ahead, for more than kMostPlainRows.
 template <class T, class Gates>
-inline Index weight_bytes(Index depth, Index blocks) {
+constexpr Index weight_bytes(Index depth, Index blocks) {
   return depth * blocks * kWeightsOfK<T, Gates> * Index(sizeof(T));
 }
 inline constexpr Index kColdBytes = 1024 * 1024;
@@ -121,7 +116,7 @@ inline int passes(Index rows, Index depth, int width) {
 /// and the less often rows are read; but their weights have to stay in L2 for the tiles behind, and
 /// threads that take blocks from each other need smaller pieces.
 template <class T, class Gates>
-inline Index group_width(Index rows, Index depth, const Blocks& blocks) {
+constexpr Index group_width(Index rows, Index depth, const Blocks& blocks) {
   using Shape = kernels::TileShape<Gates::kSlots>;
   constexpr Index kSums = kSumBytes / (simd::kWidth<T> * Index(sizeof(T)));
   const int tallest = Shape::rows(rows);
@@ -330,8 +325,7 @@ __attribute__((always_inline)) inline void run_row(const StepProduct<T>& p, Inde
                                                    Finish&& finish) {
   constexpr Index kW = simd::kWidth<T>;
   constexpr Index kS = Gates::kSlots;
-  constexpr Index kTile = kernels::TileShape<kS>::blocks(1);
-  constexpr Index kMost = detail::kSumBytes / (kW * Index(sizeof(T))) / kS / kTile * kTile;
+  constexpr Index kMost = detail::group_width<T, Gates>(1, 0, {});
   alignas(64) T sums[kMost * kS * kW];
   for (Index left = blocks; left > 0;) {
     const int width = int(std::min(left, kMost));

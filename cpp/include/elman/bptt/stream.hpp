@@ -236,7 +236,8 @@ class Stream {
       bptt::run_row<T, Phase>(p, hp_ / kW, backwards, begin, finish);
     } else {
       for_blocks(
-          parts_, hp_ / kW, backwards, Sharing::kAll, p.flops(rows, hp_, Phase::kGates),
+          parts_, hp_ / kW, backwards, Sharing::kAll,
+          flops(double(rows), Phase::kGates, hp_, p.x.depth + p.h.depth),
           [&](const Blocks& blocks) { run_phase<T, Phase>(p, rows, blocks, begin, finish); });
     }
     if constexpr (!Activations::kKnown) {

@@ -163,6 +163,7 @@ class ThreadPool {
   static constexpr double kMissedToWake = 6e7, kSharedToPay = 2e7;
   static constexpr double kFlopsPerSecond = 4e10;  // of one core, as in plan_parts()
   static constexpr std::chrono::microseconds kPatience{500};
+  static constexpr std::chrono::microseconds kLate{200};  // a worker that was only woken late
 
   // kTaken: there is nothing to do, as the caller did the part itself or roused the worker; woken
   // for it, it stays awake for a while.
@@ -285,7 +286,7 @@ class ThreadPool {
     }
     keep_first(first, last);
     const Clock::duration lost = finished_ - begin - own;
-    if (!first && lost > helpers * own + std::chrono::microseconds(200)) be_alone(lost);
+    if (!first && lost > helpers * own + kLate) be_alone(lost);
     return first;
   }
 
